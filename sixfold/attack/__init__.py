@@ -1,0 +1,1 @@
+"""Goals, searches, budgets and named attacks. (Nothing yet.)"""

@@ -1,0 +1,1 @@
+"""Occlusion, LIME, SHAP, integrated gradients, faithfulness. (Nothing yet.)"""

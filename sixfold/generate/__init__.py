@@ -1,0 +1,1 @@
+"""Text generation: engines, sampling, stop rules, streaming. (Nothing yet.)"""

@@ -1,0 +1,1 @@
+"""A YAML recipe: load, check, plan, run its stages in order, skip what is done, resume what broke."""

@@ -1,0 +1,1 @@
+"""Personal data: find, mask, restore; leakage. (Nothing yet.)"""

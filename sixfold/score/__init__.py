@@ -1,0 +1,1 @@
+"""The scorer: one batched engine under evaluation, attack and explanation."""
