@@ -1,4 +1,4 @@
-"""Tiny random models for tests: an encoder and a decoder, built and saved in a moment, the same for the same seed.
+"""Tiny random models for tests: an encoder and a decoder, built in a moment, the same for the same seed.
 
 Nothing here is downloaded. Assertions live in the tests, not here.
 """
@@ -11,22 +11,25 @@ from pathlib import Path
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 SPECIALS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-WORDS = (
+WORDS = (  # noqa: SIM905 (a list of sixty strings reads worse)
     "the a an of to in on and is was are it i you he she they we not no very good bad great poor "
     "film movie book hotel bank money card pay lost love hate best worst like dog cat red blue big "
     "small play plays run runs what how when where who why day time house city new old"
 ).split()
-CHINESE = "的一是不了在人有我他这个们中来上大为和国地到以说时要就出会可也你对生好坏酒店书很房间服务价格差棒京北海上李王张明"
+CHINESE = (
+    "的一是不了在人有我好坏书北京海上李王张明他这个们中来大为和国地到以说时要就出会可也你对生酒店很房间服务价格差棒"
+)
 
 CHAT_TEMPLATE = (
-    "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content']"
-    " + '<|im_end|>' + '\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+    "{% for message in messages %}"
+    "{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n' }}"
+    "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
 
 
 def wordpiece_vocabulary(chinese: bool = False) -> list[str]:
-    """Special tokens, ASCII marks, letters and digits (also as continuations), common words, Chinese characters."""
-    marks = [mark for mark in string.punctuation]
+    """Special tokens, ASCII marks, letters and digits (also as continuations), words, Chinese characters."""
+    marks = list(string.punctuation)
     letters = list(string.ascii_lowercase + string.digits)
     characters = dict.fromkeys(CHINESE if chinese else CHINESE[:20])
     pieces = [*SPECIALS, *marks, "。", "，", "！", "？", *letters, *(f"##{letter}" for letter in letters)]
@@ -47,7 +50,7 @@ def tiny_encoder(
 ) -> Path:
     """A random BertModel and a lower-casing WordPiece tokenizer, saved in ``folder``.
 
-    No ASCII letter, digit or mark is ever [UNK]; ``chinese`` adds about forty characters to the twenty always there.
+    No ASCII letter, digit or mark is ever [UNK]; ``chinese`` adds about forty characters to twenty.
     ``vocab`` must hold the five special tokens when it is given. Dropout is 0 unless asked for.
     """
     import torch

@@ -1,1 +1,1 @@
-"""The one training loop: optimisers, schedules, events, resumable state. It knows nothing of files, tasks' names or stages."""
+"""The one training loop: optimisers, schedules, events, resumable state. It knows nothing of stages or attacks."""

@@ -1,0 +1,45 @@
+"""What a person may set about training. The rest is derived, and the derived value is printed with its reason."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
+
+
+class TrainConfig(BaseModel):
+    """The dials of the training loop."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    epochs: PositiveFloat = Field(3.0, description="Passes over the training examples; 0.5 is half a pass.")
+    batch: PositiveInt = Field(32, description="Examples that one optimiser step learns from.")
+    learning_rate: PositiveFloat | None = Field(
+        None,
+        description="Peak learning rate. Left out: derived from the model's width (see docs/finetune.md).",
+    )
+    schedule: Literal["linear", "cosine", "constant", "wsd"] = Field(
+        "linear", description="How the learning rate falls after warm-up."
+    )
+    warmup: float = Field(0.1, ge=0, lt=1, description="Share of all steps over which the learning rate rises from 0.")
+    weight_decay: float = Field(0.01, ge=0, description="Decoupled weight decay on matrices (not on embeddings).")
+    clip: PositiveFloat = Field(1.0, description="Largest norm of the whole gradient; a longer one is scaled down.")
+    layer_decay: float = Field(
+        1.0, gt=0, le=1, description="Learning rate of a layer as a share of the one above it (1: all alike)."
+    )
+    dropout: float | None = Field(None, ge=0, lt=1, description="Dropout of hidden states. Left out: the base's own.")
+    train_base: bool = Field(True, description="false: the base is frozen and only the head learns.")
+    evaluations: PositiveFloat = Field(1.0, description="Evaluations on the validation split an epoch.")
+    metric: str | None = Field(None, description="The validation score that decides. Left out: the task's own.")
+    patience: PositiveInt | None = Field(
+        3, description="Stop after this many evaluations without a better score. null: never stop early."
+    )
+    save_minutes: float = Field(
+        5.0, ge=0, description="Minutes between saved states (0: after every step). Ctrl-C saves one too."
+    )
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        "auto", description="auto: bf16 where the processor multiplies it in hardware, else fp32."
+    )
+    micro_tokens: PositiveInt | None = Field(
+        None, description="Tokens computed at once; bounds memory, changes no result. Left out: derived."
+    )

@@ -1,0 +1,90 @@
+"""The optimiser's parameter groups, and the values derived from a model: learning rate, precision, micro-batch."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, cast
+
+import torch
+from torch import nn
+
+from sixfold.train.config import TrainConfig
+from sixfold.train.events import Choice
+
+BASE_RATE = 5e-5
+BASE_WIDTH = 768
+BASE_BATCH = 32
+
+_LAYER = re.compile(r"\.(?:layer|layers|h|block)\.(\d+)\.")
+
+
+def learning_rate(model: Any, config: TrainConfig) -> Choice:
+    """The peak learning rate: the recipe's, or derived.
+
+    Derived: 5e-5 at BERT-base's width of 768 and 32 examples a step (Devlin et al. 2019 recommend 2e-5 to 5e-5), in
+    inverse proportion to the width (as the maximal-update parametrisation has it for Adam's hidden matrices: Yang et
+    al. 2022, arXiv:2203.03466) and to the square root of the batch (Malladi et al. 2022, arXiv:2205.10287).
+    """
+    if config.learning_rate is not None:
+        return Choice("learning rate", config.learning_rate, "set in the recipe")
+    width = model.config.hidden_size
+    rate = BASE_RATE * BASE_WIDTH / width * (config.batch / BASE_BATCH) ** 0.5
+    reason = f"{BASE_RATE:g} × {BASE_WIDTH}/{width} (width) × √({config.batch}/{BASE_BATCH}) (batch)"
+    return Choice("learning rate", rate, reason)
+
+
+def precision(config: TrainConfig, device: torch.device) -> Choice:
+    """fp32, or bf16 for matrix products where the hardware multiplies it."""
+    if config.precision != "auto":
+        return Choice("precision", config.precision, "set in the recipe")
+    if device.type == "cuda":
+        has = torch.cuda.is_bf16_supported()
+        return Choice("precision", "bf16" if has else "fp32", f"the GPU {'has' if has else 'lacks'} bf16")
+    cpu = cast(Any, torch.cpu)
+    if cpu._is_amx_tile_supported() or cpu._is_avx512_bf16_supported():
+        return Choice("precision", "bf16", "this processor multiplies bf16 in hardware")
+    return Choice("precision", "fp32", "this processor has no bf16 multiplication")
+
+
+def micro_tokens(model: Any, config: TrainConfig, *, packed: bool) -> Choice:
+    """Tokens computed at once: as many as fit into a share of memory, since larger matrices multiply faster.
+
+    A training token keeps about 40 numbers a width and layer for the backward pass (inputs of the six matrices and
+    two norms, queries, keys, values, dropout masks and the wide activation of the feed-forward part).
+    """
+    if config.micro_tokens is not None:
+        return Choice("micro-batch tokens", config.micro_tokens, "set in the recipe")
+    bytes_a_token = 40 * 4 * model.config.hidden_size * model.config.num_hidden_layers
+    tokens = max(256, min(8192 if packed else 2048, 2 * 2**30 // bytes_a_token))
+    return Choice("micro-batch tokens", tokens, f"about {bytes_a_token * tokens / 2**30:.1f} GiB of activations")
+
+
+def _depth(name: str, layers: int) -> int:
+    """0 for embeddings, 1 … layers for layers, layers + 1 for what comes after."""
+    found = _LAYER.search(name)
+    if found:
+        return int(found.group(1)) + 1
+    return 0 if "embed" in name else layers + 1
+
+
+def build(
+    model: Any, parameters: dict[str, nn.Parameter], config: TrainConfig, rate: float
+) -> tuple[torch.optim.Optimizer, list[float]]:
+    """Fused AdamW over named parameters, and each group's share of the learning rate.
+
+    Weight decay falls on matrices only: not on embeddings, biases or norms.
+    """
+    layers = model.config.num_hidden_layers
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for name, parameter in parameters.items():
+        decay = config.weight_decay if parameter.ndim >= 2 and "embed" not in name else 0.0
+        share = config.layer_decay ** (layers + 1 - _depth(name, layers))
+        groups.setdefault((share, decay), []).append(parameter)
+    optimiser = torch.optim.AdamW(
+        [{"params": members, "lr": rate * share, "weight_decay": decay} for (share, decay), members in groups.items()],
+        lr=rate,
+        betas=(0.9, 0.999),
+        eps=1e-8,
+        fused=True,
+    )
+    return optimiser, [share for share, _ in groups]

@@ -1,0 +1,159 @@
+"""The state of a run on disk: enough to go on after ``kill -9`` with the same losses, bit for bit.
+
+A state is one folder, written under a temporary name, synced and renamed, so that there is always a whole one. It
+holds tensors (safetensors) and numbers (JSON), never a pickle.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from sixfold.errors import ModelError, StorageError
+
+_PREFIX = "state-"
+
+
+@dataclass
+class Progress:
+    """Where a run is.
+
+    Attributes:
+        step: optimiser steps done.
+        epoch, step_in_epoch: the batcher's position.
+        best_score, best_step: of the watched metric.
+        misses: evaluations since the best one.
+    """
+
+    step: int = 0
+    epoch: int = 0
+    step_in_epoch: int = 0
+    best_score: float | None = None
+    best_step: int = 0
+    misses: int = 0
+
+
+@dataclass
+class State:
+    """Everything that decides the rest of a run."""
+
+    progress: Progress
+    weights: dict[str, Tensor]
+    best: dict[str, Tensor]
+    optimiser: dict[str, Tensor]
+    rng: dict[str, Tensor]
+
+
+def rng_state() -> dict[str, Tensor]:
+    """Torch's generators as byte tensors."""
+    states = {"cpu": torch.get_rng_state()}
+    if torch.cuda.is_available():
+        states["cuda"] = torch.cuda.get_rng_state()
+    return states
+
+
+def restore_rng(states: dict[str, Tensor]) -> None:
+    torch.set_rng_state(states["cpu"])
+    if "cuda" in states and torch.cuda.is_available():
+        torch.cuda.set_rng_state(states["cuda"])
+
+
+def optimiser_tensors(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """The optimiser's state as flat names, ``<parameter index>.<name>``."""
+    return {
+        f"{index}.{name}": value
+        for index, values in optimiser.state_dict()["state"].items()
+        for name, value in values.items()
+    }
+
+
+def restore_optimiser(optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        index, name = key.split(".", 1)
+        state.setdefault(int(index), {})[name] = value
+    optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
+
+
+@contextmanager
+def _told(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        raise StorageError(
+            f"the training state could not be written: {error}",
+            where=folder,
+            hint="free some space and run the same command again: it goes on from the last whole state",
+        ) from error
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def save(state: State, folder: Path) -> Path:
+    """Write ``folder/state-<step>`` and remove older ones. Raises StorageError with the older ones untouched."""
+    target = folder / f"{_PREFIX}{state.progress.step:08d}"
+    work = folder / f".{target.name}.tmp"
+    with _told(target):
+        shutil.rmtree(work, ignore_errors=True)
+        try:
+            work.mkdir(parents=True)
+            for name in ("weights", "best", "optimiser", "rng"):
+                tensors = {key: value.detach().contiguous() for key, value in getattr(state, name).items()}
+                save_file(tensors, work / f"{name}.safetensors")
+            (work / "progress.json").write_text(json.dumps(asdict(state.progress)), encoding="utf-8")
+            for path in work.iterdir():
+                _sync(path)
+            shutil.rmtree(target, ignore_errors=True)
+            os.replace(work, target)
+            _sync(folder)
+        except BaseException:
+            shutil.rmtree(work, ignore_errors=True)
+            raise
+    for old in _states(folder):
+        if old != target:
+            shutil.rmtree(old)
+    return target
+
+
+def _states(folder: Path) -> list[Path]:
+    return sorted(folder.glob(f"{_PREFIX}*"))
+
+
+def load(folder: Path) -> State | None:
+    """The newest state in ``folder``, or None. Raises ModelError when it cannot be read."""
+    states = _states(folder)
+    if not states:
+        return None
+    newest = states[-1]
+    try:
+        progress = Progress(**json.loads((newest / "progress.json").read_text(encoding="utf-8")))
+        tensors = {name: load_file(newest / f"{name}.safetensors") for name in ("weights", "best", "optimiser", "rng")}
+    except (OSError, ValueError, TypeError, SafetensorError) as error:
+        raise ModelError(
+            f"the saved training state cannot be read: {error}",
+            where=newest,
+            hint=f"remove {newest} to start this stage again",
+        ) from error
+    return State(progress, **tensors)
+
+
+def clear(folder: Path) -> None:
+    """Remove the states of a finished run."""
+    for path in _states(folder):
+        shutil.rmtree(path)
