@@ -1,3 +1,40 @@
-"""Sixfold takes a language model through its whole life on hardware that a team owns."""
+"""Sixfold takes a language model through its whole life on hardware that a team owns.
+
+    import sixfold
+
+    run = sixfold.finetune("reviews.csv", columns={"text": "review", "label": "stars"})
+    run.model.predict(["Wonderful, I would come again."])
+
+Names are imported when they are first used, so that ``import sixfold`` stays quick.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from sixfold.commands.predict import Model
+    from sixfold.data import read
+    from sixfold.recipe import finetune_run as finetune
+    from sixfold.recipe import load as load_recipe
+    from sixfold.recipe import run
+
+__all__ = ["Model", "finetune", "load_recipe", "read", "run"]
+
+_WHERE = {
+    "Model": ("sixfold.commands.predict", "Model"),
+    "finetune": ("sixfold.recipe", "finetune_run"),
+    "load_recipe": ("sixfold.recipe", "load"),
+    "read": ("sixfold.data", "read"),
+    "run": ("sixfold.recipe", "run"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _WHERE:
+        module, attribute = _WHERE[name]
+        return getattr(import_module(module), attribute)
+    raise AttributeError(f"module 'sixfold' has no attribute {name!r}")

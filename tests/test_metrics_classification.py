@@ -49,12 +49,8 @@ def test_every_number_is_that_of_scikit_learn(pairs: list[tuple[int, int]]) -> N
     gold, predicted = np.array(pairs).T
     result = evaluate(gold, one_hot(predicted, 5), tuple("abcde"), seed=0)
     assert result.accuracy.value == pytest.approx(sk.accuracy_score(gold, predicted))
-    assert result.macro_f1.value == pytest.approx(
-        sk.f1_score(gold, predicted, average="macro", zero_division=0)
-    )
-    assert result.weighted_f1.value == pytest.approx(
-        sk.f1_score(gold, predicted, average="weighted", zero_division=0)
-    )
+    assert result.macro_f1.value == pytest.approx(sk.f1_score(gold, predicted, average="macro", zero_division=0))
+    assert result.weighted_f1.value == pytest.approx(sk.f1_score(gold, predicted, average="weighted", zero_division=0))
     precision, recall, f1, support = sk.precision_recall_fscore_support(
         gold, predicted, labels=range(5), zero_division=0
     )
@@ -89,16 +85,12 @@ def test_one_class_only_is_measured_without_a_complaint() -> None:
 
 def test_abstaining_answers_fewer_rows_and_gets_more_of_them_right() -> None:
     confidence, correct = np.array([0.9, 0.8, 0.6, 0.55]), np.array([True, True, False, True])
-    points = {
-        point.below: (point.coverage.value, point.accuracy.value) for point in selective(confidence, correct)
-    }
+    points = {point.below: (point.coverage.value, point.accuracy.value) for point in selective(confidence, correct)}
     assert points == {0.55: (1.0, 0.75), 0.6: (0.75, 2 / 3), 0.8: (0.5, 1.0), 0.9: (0.25, 1.0)}
 
 
 def test_abstaining_on_every_row_has_no_accuracy() -> None:
-    result = evaluate(
-        np.array([0]), np.array([[0.6, 0.4]]), ("a", "b"), seed=0, abstain_below=0.99
-    ).abstention
+    result = evaluate(np.array([0]), np.array([[0.6, 0.4]]), ("a", "b"), seed=0, abstain_below=0.99).abstention
     assert result is not None
     assert result.coverage.value == 0.0
     assert result.accuracy.count == 0
@@ -141,18 +133,14 @@ def test_several_labels_are_measured_as_scikit_learn_does(case: tuple[np.ndarray
     gold, probabilities = case
     result = evaluate_multi(gold, probabilities, 0.5, LABELS, seed=0)
     predicted = probabilities >= 0.5
-    assert result.micro_f1.value == pytest.approx(
-        sk.f1_score(gold, predicted, average="micro", zero_division=0)
-    )
+    assert result.micro_f1.value == pytest.approx(sk.f1_score(gold, predicted, average="micro", zero_division=0))
     assert result.subset_accuracy.value == pytest.approx(sk.accuracy_score(gold, predicted))
     present = np.flatnonzero((gold | predicted).any(axis=0))
     each = sk.f1_score(gold, predicted, average=None, zero_division=0)
     assert result.macro_f1.value == pytest.approx(each[present].mean() if len(present) else 0.0)
     for i, metric in enumerate(result.average_precision):
         if gold[:, i].any():
-            assert metric.value == pytest.approx(
-                sk.average_precision_score(gold[:, i], probabilities[:, i]), abs=1e-9
-            )
+            assert metric.value == pytest.approx(sk.average_precision_score(gold[:, i], probabilities[:, i]), abs=1e-9)
         else:
             assert np.isnan(metric.value)
 

@@ -115,8 +115,7 @@ def conlleval(gold: list[list[str]], predicted: list[list[str]]) -> tuple[int, i
         pair for a, b in zip(gold, predicted, strict=True) for pair in [*zip(a, b, strict=True), boundary]
     ]:
         here, guess = (
-            (tag.split("-", 1)[0], tag.split("-", 1)[1] if "-" in tag else "")
-            for tag in (gold_tag, guess_tag)
+            (tag.split("-", 1)[0], tag.split("-", 1)[1] if "-" in tag else "") for tag in (gold_tag, guess_tag)
         )
         gold_ended = ended(last_gold[0], here[0], last_gold[1], here[1])
         guess_ended = ended(last_guess[0], guess[0], last_guess[1], guess[1])

@@ -23,8 +23,7 @@ def test_a_metric_reads_as_per_cent_with_its_interval_and_count() -> None:
 
 def test_a_metric_that_is_no_proportion_is_not_shown_as_per_cent() -> None:
     assert (
-        str(Metric("NLL", 0.2134, 0.2, 0.25, 12, "normal", percent=False))
-        == "NLL 0.213 [0.200, 0.250] (n=12, normal)"
+        str(Metric("NLL", 0.2134, 0.2, 0.25, 12, "normal", percent=False)) == "NLL 0.213 [0.200, 0.250] (n=12, normal)"
     )
 
 

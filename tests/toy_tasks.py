@@ -57,7 +57,10 @@ class MaskedAndOrder(Untuned):
     order_weight: float = 0.5
     name: ClassVar[str] = "toy_masked_and_order"
     metric: ClassVar[str] = "loss"
-    columns: ClassVar[tuple[Column, ...]] = (Column("text", "text"),)
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        return (Column("text", "text"),)
 
     def head(self) -> Head:
         return Head("masked_lm")
@@ -118,7 +121,10 @@ class Contrastive(Untuned):
     whole_batch: ClassVar[bool] = True
     name: ClassVar[str] = "toy_contrastive"
     metric: ClassVar[str] = "recall_at_1"
-    columns: ClassVar[tuple[Column, ...]] = (Column("text", "text"), Column("pair", "text"))
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        return (Column("text", "text"), Column("pair", "text"))
 
     def head(self) -> Head:
         return Head("embedding")
@@ -165,7 +171,10 @@ class Copy(Untuned):
 
     name: ClassVar[str] = "toy_copy"
     metric: ClassVar[str] = "exact_match"
-    columns: ClassVar[tuple[Column, ...]] = (Column("text", "text"),)
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        return (Column("text", "text"),)
 
     def head(self) -> Head:
         return Head("causal_lm")

@@ -100,9 +100,7 @@ def ece(confidence: NDArray, correct: NDArray, bins: int = 15, *, seed: int = 0)
     gaps = np.zeros((len(confidence), bins))
     gaps[np.arange(len(confidence)), places] = np.asarray(correct, dtype=np.float64) - confidence
     ones = np.ones(len(confidence), dtype=np.int64)
-    found = bootstrap(
-        gaps, ones, lambda sums: np.abs(sums).sum(axis=1, keepdims=True) / len(confidence), seed=seed
-    )
+    found = bootstrap(gaps, ones, lambda sums: np.abs(sums).sum(axis=1, keepdims=True) / len(confidence), seed=seed)
     return found.metric(0, "ECE", len(confidence))
 
 
@@ -110,9 +108,7 @@ def reliability(confidence: NDArray, correct: NDArray, bins: int = 15) -> tuple[
     """The bins (equal width) of a reliability diagram from confidence float [rows], correct bool [rows]."""
     confidence, correct = np.asarray(confidence, dtype=np.float64), np.asarray(correct, dtype=bool)
     places = _places(confidence, bins)
-    return tuple(
-        _bin(i / bins, (i + 1) / bins, confidence[places == i], correct[places == i]) for i in range(bins)
-    )
+    return tuple(_bin(i / bins, (i + 1) / bins, confidence[places == i], correct[places == i]) for i in range(bins))
 
 
 def fit_temperature(logits: NDArray, gold: NDArray) -> Temperature:
@@ -201,8 +197,6 @@ def _checked(values: NDArray, gold: NDArray) -> tuple[Floats, NDArray[np.int64]]
     assert values.ndim == 2
     assert len(values) == len(gold)
     if len(gold) == 0:
-        raise DataError(
-            "there are no rows to judge calibration on", hint="give a validation split that has rows"
-        )
+        raise DataError("there are no rows to judge calibration on", hint="give a validation split that has rows")
     check_finite(values)
     return values, gold

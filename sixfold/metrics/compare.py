@@ -173,9 +173,7 @@ def taggers(
         DataError: no sentences, or a string that is no tag.
     """
     rows_a, rows_b = (_entity_counts(gold, predicted) for predicted in (predicted_a, predicted_b))
-    return paired_bootstrap(
-        "entity F1", rows_a, rows_b, lambda sums: np.nan_to_num(f1(*sums.T))[:, None], seed=seed
-    )
+    return paired_bootstrap("entity F1", rows_a, rows_b, lambda sums: np.nan_to_num(f1(*sums.T))[:, None], seed=seed)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -222,6 +220,4 @@ def _binomial_p(fewer: int, count: int) -> float:
 
 def _check_rows(count: int) -> None:
     if count == 0:
-        raise DataError(
-            "there are no rows to compare on", hint="evaluate both systems on the same file first"
-        )
+        raise DataError("there are no rows to compare on", hint="evaluate both systems on the same file first")

@@ -49,9 +49,7 @@ def viterbi(scores: NDArray, start: Bools, allowed: Bools, end: Bools) -> NDArra
     return viterbi_batch(np.asarray(scores)[None], np.array([len(scores)]), start, allowed, end)[0]
 
 
-def viterbi_batch(
-    scores: NDArray, lengths: NDArray, start: Bools, allowed: Bools, end: Bools
-) -> NDArray[np.int64]:
+def viterbi_batch(scores: NDArray, lengths: NDArray, start: Bools, allowed: Bools, end: Bools) -> NDArray[np.int64]:
     """The sequence with the greatest sum of scores among the legal ones (Viterbi 1967).
 
     Args:
@@ -82,9 +80,7 @@ def viterbi_batch(
         best = np.where(inside[:, word, None], onward, best)
     best = best + np.where(end, 0.0, -np.inf)
     if not np.isfinite(best.max(axis=1)).all():
-        raise ModelError(
-            "the tags allow no legal sequence", hint="each type that has an I- tag needs a B- tag"
-        )
+        raise ModelError("the tags allow no legal sequence", hint="each type that has an I- tag needs a B- tag")
     return _traced(best.argmax(axis=1), came, inside)
 
 

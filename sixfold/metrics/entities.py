@@ -176,9 +176,7 @@ def _confusion(
 
 def _check_aligned(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) -> None:
     if len(gold) != len(predicted):
-        raise DataError(
-            "gold and predicted sentences do not pair up", found=f"{len(gold):,} and {len(predicted):,}"
-        )
+        raise DataError("gold and predicted sentences do not pair up", found=f"{len(gold):,} and {len(predicted):,}")
     if not any(len(tags) for tags in gold):
         raise DataError("there are no words to evaluate on", hint="give a split that has rows with tags")
     for place, (tags, marks) in enumerate(zip(gold, predicted, strict=True)):

@@ -148,9 +148,7 @@ def transitions(tags: Sequence[str]) -> tuple[NDArray[np.bool_], NDArray[np.bool
     pairs = [parts(tag) for tag in tags]
     prefixes = {prefix for prefix, _ in pairs}
     begun = {kind for prefix, kind in pairs if prefix == "B"}
-    if not (prefixes & {"B", "S"}) or (
-        not prefixes & {"E", "S"} and {k for p, k in pairs if p == "I"} - begun
-    ):
+    if not (prefixes & {"B", "S"}) or (not prefixes & {"E", "S"} and {k for p, k in pairs if p == "I"} - begun):
         everything = np.ones(len(tags), dtype=bool)
         return everything, np.ones((len(tags), len(tags)), dtype=bool), everything
     closing = bool(prefixes & {"E", "S"})

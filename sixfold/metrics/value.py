@@ -60,7 +60,5 @@ class Metric:
                 found=", ".join(map(str, data)) or "nothing",
                 hint=f"a metric has the keys {', '.join(item.name for item in fields(cls))}",
             )
-        numbers = {
-            key: math.nan if data[key] is None else float(data[key]) for key in ("value", "low", "high")
-        }
+        numbers = {key: math.nan if data[key] is None else float(data[key]) for key in ("value", "low", "high")}
         return cls(**{**data, **numbers})

@@ -1,1 +1,1 @@
-"""The six stages, one file each. A stage takes a parent checkpoint and a config, and leaves a checkpoint and results."""
+"""The six stages, one file each: from a parent checkpoint and a config to a checkpoint and results."""

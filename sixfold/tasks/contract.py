@@ -138,9 +138,13 @@ class Task(Protocol):
     """One task. Every method is pure; what a task has learnt from the rows (its labels) is in its fields."""
 
     name: ClassVar[str]
-    columns: ClassVar[tuple[Column, ...]]
     metric: ClassVar[str]
     """The score that early stopping watches unless the recipe names another; higher is better unless it is a loss."""
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """What it reads of a row."""
+        ...
 
     def learn(self, rows: Rows) -> Self:
         """The same task, knowing what the training rows say (labels, class weights)."""

@@ -1,16 +1,17 @@
-"""What every task does with a tokenizer: many texts at once, special tokens around, cuts counted."""
+"""What tasks share: many texts through a tokenizer with cuts counted, and where a row stands in its file."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sixfold.data.examples import Ragged
 from sixfold.errors import DataError
+from sixfold.metrics import calibration
 from sixfold.tasks.contract import Cut, OnLong, Rows
 
 if TYPE_CHECKING:
@@ -139,6 +140,15 @@ def _keeps_spaces(tokenizer: PreTrainedTokenizerBase) -> bool:
 
 def row_numbers(parts: Sequence[Piece]) -> np.ndarray:
     return np.array([part.row for part in parts], dtype=np.int64)
+
+
+def calibrated(logits: NDArray, gold: NDArray, temperature: float, fitted_on: int, seed: int) -> dict[str, Any]:
+    """Calibration without and with a task's temperature, as the report takes it."""
+    before, after = (
+        calibration.evaluate(calibration.softmax(logits, t), gold, seed=seed).to_dict() for t in (1.0, temperature)
+    )
+    fitted = {"value": temperature, "count": fitted_on, "found": fitted_on > 0}
+    return {"temperature": fitted, "before": before, "after": after}
 
 
 def places(rows: Rows) -> Callable[[int], str]:

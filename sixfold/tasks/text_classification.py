@@ -20,7 +20,7 @@ from sixfold.metrics.scores import f1, macro
 from sixfold.models.forward import Flat, row_logits
 from sixfold.models.head import Head
 from sixfold.tasks.contract import Ask, Batch, Encoded, OnLong, Predictor, Rows, Term
-from sixfold.tasks.encoding import frame, framed, pieces, places, row_numbers
+from sixfold.tasks.encoding import calibrated, frame, framed, pieces, places, row_numbers
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -60,6 +60,7 @@ class TextClassification:
         thresholds: for several labels, the probability from which a label is given, one a class.
         temperature: divides logits; fitted on validation.
         abstain_below: with a confidence under this there is no answer.
+        calibrated_on: validation rows that the temperature was fitted on; 0 where they told none.
     """
 
     labels: tuple[str, ...] = ()
@@ -68,30 +69,35 @@ class TextClassification:
     thresholds: tuple[float, ...] = ()
     temperature: float = 1.0
     abstain_below: float | None = None
+    calibrated_on: int = 0
 
     name: ClassVar[str] = "text_classification"
     metric: ClassVar[str] = "macro_f1"
-    columns: ClassVar[tuple[Column, ...]] = (
-        Column(
-            "text",
-            "text",
-            names=("text", "sentence", "review", "content", "title"),
-            help="what is classified",
-        ),
-        Column("label", "label", target=True, names=("label", "category", "intent", "class"), help="its class"),
-    )
 
     def __post_init__(self) -> None:
         for name in ("labels", "thresholds", "class_weights"):
             if isinstance(value := getattr(self, name), list):
                 object.__setattr__(self, name, tuple(value))
 
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        several = ("labels", "tags", "topics") if self.several else ()
+        return (
+            Column("text", "text", names=("text", "sentence", "review", "content", "title"), help="what is classified"),
+            Column(
+                "label",
+                "labels" if self.several else "label",
+                target=True,
+                names=(*several, "label", "category", "intent", "class", "sentiment", "topic"),
+                help="its classes" if self.several else "its class",
+            ),
+        )
+
     def learn(self, rows: Rows) -> Self:
         cells = [_names(cell) for cell in rows["label"]]
         counts = Counter(label for names in cells for label in names)
-        several = self.several or any(len(names) != 1 for names in cells)
         labels = self.labels or tuple(sorted(counts, key=_natural))
-        if len(labels) < 2 and not several:
+        if len(labels) < 2 and not self.several:
             raise DataError(
                 f"all {len(cells):,} training rows have the same label, {labels[0] if labels else None!r}",
                 hint="a classifier needs at least two classes",
@@ -100,7 +106,7 @@ class TextClassification:
         if weights == "balanced":
             total = sum(counts.values())
             weights = tuple(total / (len(labels) * max(1, counts[label])) for label in labels)
-        return replace(self, labels=labels, several=several, class_weights=weights)
+        return replace(self, labels=labels, class_weights=weights)
 
     def head(self) -> Head:
         return Head("text_classification", self.labels, multi_label=self.several)
@@ -190,7 +196,8 @@ class TextClassification:
         if not known.any():
             return self
         logits = np.stack([p.logits for p in predictions])[known]
-        return replace(self, temperature=calibration.fit_temperature(logits, gold[known]).value)
+        fitted = calibration.fit_temperature(logits, gold[known])
+        return replace(self, temperature=fitted.value, calibrated_on=fitted.count if fitted.found else 0)
 
     def scores(self, predictions: Sequence[LabelPrediction], rows: Rows) -> dict[str, float]:
         probabilities = np.stack([p.probabilities for p in predictions])
@@ -232,18 +239,9 @@ class TextClassification:
         result = classification.evaluate(gold, wide, labels, seed=seed, abstain_below=self.abstain_below).to_dict()
         known = gold < len(self.labels)
         if known.any():
-            result["calibration"] = self._calibration(predictions, gold, known, seed)
+            logits = np.stack([p.logits for p in predictions])[known]
+            result["calibration"] = calibrated(logits, gold[known], self.temperature, self.calibrated_on, seed)
         return {**result, "mistakes": self._mistakes(predictions, rows)}
-
-    def _calibration(
-        self, predictions: Sequence[LabelPrediction], gold: NDArray, known: NDArray[np.bool_], seed: int
-    ) -> dict[str, Any]:
-        logits = np.stack([p.logits for p in predictions])[known]
-        before, after = (
-            calibration.evaluate(calibration.softmax(logits, t), gold[known], seed=seed).to_dict()
-            for t in (1.0, self.temperature)
-        )
-        return {"temperature": self.temperature, "before": before, "after": after}
 
     def _mistakes(self, predictions: Sequence[LabelPrediction], rows: Rows) -> list[dict[str, Any]]:
         """Wrong answers, the surest first."""

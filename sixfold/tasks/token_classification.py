@@ -21,7 +21,7 @@ from sixfold.metrics.tagging import Span, spans, tags_of
 from sixfold.models.forward import Flat, token_logits
 from sixfold.models.head import Head
 from sixfold.tasks.contract import Ask, Batch, Encoded, OnLong, Predictor, Rows, Term
-from sixfold.tasks.encoding import Piece, frame, framed, pieces, places, row_numbers, word_ids
+from sixfold.tasks.encoding import Piece, calibrated, frame, framed, pieces, places, row_numbers, word_ids
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -57,27 +57,27 @@ class TokenClassification:
         labels: tags in the order of the head's outputs, ``O`` and B-/I- of each type; empty before ``learn``.
         temperature: divides logits; fitted on validation.
         characters: the rows' words are single characters, as usual for Chinese.
+        calibrated_on: validation words that the temperature was fitted on; 0 where they told none.
     """
 
     labels: tuple[str, ...] = ()
     temperature: float = 1.0
     characters: bool = False
+    calibrated_on: int = 0
 
     name: ClassVar[str] = "token_classification"
     metric: ClassVar[str] = "f1"
-    columns: ClassVar[tuple[Column, ...]] = (
-        Column(
-            "words",
-            "words",
-            names=("words", "tokens", "chars"),
-            help="the words (or characters) of a sentence",
-        ),
-        Column("tags", "tags", target=True, names=("tags", "ner_tags", "labels"), help="one tag a word"),
-    )
 
     def __post_init__(self) -> None:
         if isinstance(self.labels, list):
             object.__setattr__(self, "labels", tuple(self.labels))
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        return (
+            Column("words", "words", names=("words", "tokens", "chars"), help="the words (or characters) of a text"),
+            Column("tags", "tags", target=True, names=("tags", "ner_tags", "labels"), help="one tag a word"),
+        )
 
     def learn(self, rows: Rows) -> Self:
         """Find the entity types. Whatever scheme the rows use, the model learns BIO."""
@@ -190,7 +190,10 @@ class TokenClassification:
     def tune(self, predictions: Sequence[TagPrediction], rows: Rows) -> Self:
         """Fit the temperature on the validation split's words."""
         logits, gold = self._judged(predictions, rows)
-        return replace(self, temperature=calibration.fit_temperature(logits, gold).value) if len(gold) else self
+        if not len(gold):
+            return self
+        fitted = calibration.fit_temperature(logits, gold)
+        return replace(self, temperature=fitted.value, calibrated_on=fitted.count if fitted.found else 0)
 
     def _judged(self, predictions: Sequence[TagPrediction], rows: Rows) -> tuple[NDArray, NDArray]:
         """Logits [words, tags] and tag indices [words] of every judged word with a known tag."""
@@ -220,11 +223,7 @@ class TokenClassification:
         result = entities.evaluate(gold, [p.tags for p in predictions], seed=seed).to_dict()
         logits, index = self._judged(predictions, rows)
         if len(index):
-            before, after = (
-                calibration.evaluate(calibration.softmax(logits, t), index, seed=seed).to_dict()
-                for t in (1.0, self.temperature)
-            )
-            result["calibration"] = {"temperature": self.temperature, "before": before, "after": after}
+            result["calibration"] = calibrated(logits, index, self.temperature, self.calibrated_on, seed)
         result["unjudged_words"] = int(sum((~p.judged).sum() for p in predictions))
         return {**result, "mistakes": _mistakes(predictions, rows, gold)}
 

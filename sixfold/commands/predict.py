@@ -1,0 +1,264 @@
+"""A fine-tuned checkpoint that answers: single texts, lists, tables, and files of any size in constant memory."""
+
+from __future__ import annotations
+
+import html
+import itertools
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import datasets
+
+from sixfold import data
+from sixfold.data import checking
+from sixfold.data.partition import digest
+from sixfold.errors import DataError, ModelError, StorageError, unknown
+from sixfold.models import load
+from sixfold.models.forward import can_pack
+from sixfold.models.lineage import read as read_lineage
+from sixfold.score.scorer import Scorer
+from sixfold.tasks.contract import Cut, OnLong, Task
+from sixfold.tasks.registry import from_settings
+from sixfold.text import words as split_words
+
+CHUNK = 2048
+"""Rows that are in memory at once."""
+
+
+class Predictions(list[dict[str, Any]]):
+    """Answers in the order of the texts; shows itself as a table in Jupyter. ``cut`` says what was too long."""
+
+    cut: Cut
+
+    def _repr_html_(self) -> str:
+        names = list(self[0]) if self else []
+        head = "".join(f"<th>{html.escape(name)}</th>" for name in names)
+        rows = "".join(
+            "<tr>" + "".join(f"<td>{html.escape(_short(answer[name]))}</td>" for name in names) + "</tr>"
+            for answer in self[:50]
+        )
+        more = f"<p>… and {len(self) - 50:,} more</p>" if len(self) > 50 else ""
+        return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{more}"
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, Mapping):
+        best = sorted(value.items(), key=lambda item: -item[1])[:3]
+        return ", ".join(f"{name} {share:.2f}" for name, share in best)
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+@dataclass(frozen=True)
+class Model:
+    """A checkpoint with the task it was tuned for.
+
+    Attributes:
+        folder: where it lies.
+        task: knows labels, thresholds and temperature.
+        scorer: runs the model; its ledger counts what was computed.
+        tokenizer: the checkpoint's.
+        limit: tokens an example may have.
+        on_long: what happens to a longer text.
+    """
+
+    folder: Path
+    task: Task
+    scorer: Scorer
+    tokenizer: Any
+    limit: int
+    on_long: OnLong
+
+    @classmethod
+    def load(cls, folder: str | Path, *, precision: Literal["fp32", "bf16"] = "fp32") -> Model:
+        """Read a checkpoint that ``finetune`` wrote.
+
+        Raises:
+            UsageError: there is no such folder.
+            ModelError: it is not a fine-tuned checkpoint, or is damaged.
+        """
+        folder = checkpoint_of(Path(folder))
+        settings = _settings(folder)
+        task = from_settings({key: settings[key] for key in settings if key not in ("max_tokens", "on_long")})
+        loaded = load(folder, task.head())
+        scorer = Scorer(loaded.model, precision=precision)
+        return cls(folder, task, scorer, loaded.tokenizer, settings["max_tokens"], settings["on_long"])
+
+    def predict(self, texts: str | Sequence[Any] | Any) -> Predictions:
+        """Answer texts.
+
+        Args:
+            texts: one text, a list of texts (or of lists of words), or a DataFrame or list of rows with the column
+                that the task reads.
+
+        Raises:
+            DataError: a text is empty or not a string, or too long where the checkpoint refuses long texts.
+        """
+        rows = self._rows([texts] if isinstance(texts, str) else texts)
+        answers, cut = self._answers(rows)
+        found = Predictions(answers)
+        found.cut = cut
+        return found
+
+    def predict_file(self, source: Any, *, encoding: str | None = None) -> Iterator[dict[str, Any]]:
+        """Answer the rows of a file one after the other; memory does not grow with the file."""
+        for chunk in data.iterate(source, encoding=encoding, chunk=CHUNK):
+            rows = self._rows(chunk)
+            yield from self._answers(rows)[0]
+
+    def predict_lines(self, lines: Iterable[str]) -> Iterator[dict[str, Any]]:
+        """Answer texts that come one a line; an empty line is refused with its number."""
+        numbered = enumerate(lines, 1)
+        while chunk := list(itertools.islice(numbered, CHUNK)):
+            empty = [number for number, line in chunk if not line.strip()]
+            if empty:
+                raise DataError("a line is empty", where=f"line {empty[0]} of the input")
+            yield from self._answers(self._rows([line.strip() for _, line in chunk]))[0]
+
+    def evaluate(
+        self,
+        source: Any,
+        *,
+        split: str | None = None,
+        columns: Mapping[str, str] | None = None,
+        encoding: str | None = None,
+        seed: int = 0,
+    ) -> dict[str, Any]:
+        """Measure the checkpoint on labelled rows, as the stage does.
+
+        Raises:
+            DataError: the rows cannot be used.
+            UsageError: there is no such split.
+        """
+        read = data.read(source, encoding=encoding)
+        name = split or ("test" if "test" in read else next(iter(read)))
+        rows = _chosen(read, name)
+        checked = checking.check(rows, self.task.columns, columns, allow=["one_class", "unseen", "overlaps"])
+        usable = checking.apply(rows, checked).rows[name]
+        encoded = self.task.encode(usable, self.tokenizer, self.limit, self.on_long)
+        predictions = self.task.predict(self.scorer, encoded.examples)
+        result = self.task.evaluate(predictions, usable, seed=seed)
+        roles = [column.role for column in self.task.columns]
+        return {**result, "split": name, "digest": digest(usable, roles), "long_rows": encoded.cut.long_rows}
+
+    def _rows(self, given: Any) -> datasets.Dataset:
+        """The inputs of rows in whatever shape they came, under the task's names."""
+        column = self.task.columns[0]
+        if not isinstance(given, Sequence) or (given and isinstance(given[0], Mapping)):
+            read = data.read(list(given) if isinstance(given, Sequence) else given)
+            if (
+                column.kind == "words"
+                and "words" not in read["train"].column_names
+                and "text" in read["train"].column_names
+            ):
+                return self._worded(list(read["train"]["text"]))
+            inputs = [part for part in self.task.columns if not part.target]
+            checked = checking.check(read, inputs, allow=["overlaps"])
+            return checking.apply(read, checked).rows["train"]
+        _all_texts(given)
+        if column.kind == "words" and given and isinstance(given[0], str):
+            return self._worded(list(given))
+        return datasets.Dataset.from_dict({column.role: list(given)})
+
+    def _worded(self, texts: list[str]) -> datasets.Dataset:
+        """Plain text for a task that reads words (or characters)."""
+        single = getattr(self.task, "characters", False)
+        cells = [
+            [c for c in text if not c.isspace()] if single else [text[a:b] for a, b in split_words(text)]
+            for text in texts
+        ]
+        return datasets.Dataset.from_dict({"words": cells, "text": texts})
+
+    def _answers(self, rows: datasets.Dataset) -> tuple[list[dict[str, Any]], Cut]:
+        encoded = self.task.encode(rows, self.tokenizer, self.limit, self.on_long)
+        predictions = self.task.predict(self.scorer, encoded.examples)
+        echo = [name for name in ("text", "words") if name in rows.column_names]
+        shown = [
+            {**{name: rows[name][place] for name in echo}, **self.task.show(prediction)}
+            for place, prediction in enumerate(predictions)
+        ]
+        return shown, encoded.cut
+
+    def _repr_html_(self) -> str:
+        facts = {
+            "task": self.task.name,
+            "labels": ", ".join(self.task.head().labels),
+            "folder": str(self.folder),
+            "longest text": f"{self.limit} tokens",
+            "layout": "packed" if can_pack(self.scorer.model) else "padded",
+        }
+        cells = "".join(f"<tr><th>{html.escape(k)}</th><td>{html.escape(v)}</td></tr>" for k, v in facts.items())
+        return f"<table>{cells}</table>"
+
+
+def _all_texts(given: Sequence[Any]) -> None:
+    bad = [place for place, text in enumerate(given) if not isinstance(text, str | list | tuple) or not len(text)]
+    if bad:
+        raise DataError(
+            f"{len(bad):,} of {len(given):,} texts are empty or no text",
+            where=", ".join(f"number {place}" for place in bad[:5]),
+            found=repr(given[bad[0]])[:80],
+        )
+
+
+def _chosen(read: datasets.DatasetDict, name: str) -> datasets.DatasetDict:
+    if name not in read:
+        raise unknown("split", name, list(read))
+    return datasets.DatasetDict({name: read[name]})
+
+
+def checkpoint_of(folder: Path) -> Path:
+    """The checkpoint in a folder: the folder itself, a stage's, or the last stage's of a run."""
+    if (folder / "config.json").is_file():
+        return folder
+    if (folder / "checkpoint" / "config.json").is_file():
+        return folder / "checkpoint"
+    stages = sorted(path.parent.parent for path in folder.glob("*/checkpoint/config.json"))
+    if stages:
+        return stages[-1] / "checkpoint"
+    from sixfold.models.resolve import resolve
+
+    return resolve(str(folder)).folder
+
+
+def _settings(folder: Path) -> dict[str, Any]:
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    settings = config.get("sixfold")
+    if not settings or "task" not in settings:
+        raise ModelError(
+            "this model was not fine-tuned by sixfold: it has no task",
+            where=folder,
+            hint="tune it first: sixfold finetune --base " + str(folder),
+        )
+    return dict(settings)
+
+
+def json_lines(answers: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    return (json.dumps(answer, ensure_ascii=False) for answer in answers)
+
+
+def written(lines: Iterable[str], path: Path) -> int:
+    """Write lines to a file that appears whole or not at all; gives their number."""
+    work = path.with_name(f".{path.name}.tmp")
+    count = 0
+    try:
+        with work.open("w", encoding="utf-8") as file:
+            for line in lines:
+                file.write(line + "\n")
+                count += 1
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(work, path)
+    except OSError as error:
+        raise StorageError(f"the answers could not be written: {error}", where=path) from error
+    finally:
+        work.unlink(missing_ok=True)
+    return count
+
+
+def lineage_of(folder: str | Path) -> dict[str, Any]:
+    """What made a checkpoint."""
+    return read_lineage(checkpoint_of(Path(folder)))

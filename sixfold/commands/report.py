@@ -1,0 +1,94 @@
+"""``sixfold report RUN``: one self-contained HTML page from the results that a run's stages left."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from sixfold.errors import UsageError
+from sixfold.report.blocks import Page, Section, Tile, Tiles
+from sixfold.report.evaluation import classification_sections, entity_sections
+from sixfold.report.page import fragment, write
+from sixfold.report.provenance import data_sections, lineage_sections, training_sections
+
+RESULTS = "results.json"
+
+
+def results_of(run: Path) -> list[dict[str, Any]]:
+    """The results of a run's stages, in order.
+
+    Raises:
+        UsageError: the folder holds no finished stage.
+    """
+    files = sorted(run.glob(f"*/{RESULTS}"))
+    if not files:
+        raise UsageError("this folder holds no finished stage", where=run, hint="sixfold run RECIPE makes one")
+    return [json.loads(file.read_text(encoding="utf-8")) for file in files]
+
+
+def write_report(run: str | Path) -> Path:
+    """Write ``run/report.html``."""
+    run = Path(run)
+    stages = results_of(run)
+    sections = tuple(section for stage in stages for section in _SECTIONS[stage["stage"]](stage, len(stages) > 1))
+    titles = ", then ".join(f"{stage['stage']} {_short(stage)}" for stage in stages)
+    page = Page(title=run.name, subtitle=titles, facts=_facts(stages), sections=sections)
+    target = run / "report.html"
+    write(page, target)
+    return target
+
+
+def summary(run: Path) -> str:
+    """The headline numbers of a run as an HTML fragment, for notebooks."""
+    parts = []
+    for stage in results_of(run):
+        for split, result in stage["evaluations"].items():
+            tiles = Tiles(tuple(Tile.of(metric, note=split) for metric in result["metrics"].values()))
+            parts.append(fragment(Section(f"{_short(stage)}, {split} rows", (tiles,))))
+    return "".join(parts)
+
+
+def _short(stage: dict[str, Any]) -> str:
+    return str(stage["name"]).split("-", 1)[-1]
+
+
+def _facts(stages: list[dict[str, Any]]) -> tuple[tuple[str, str | int | float | bool | None], ...]:
+    last = stages[-1]["lineage"]
+    versions = last["versions"]
+    return (
+        ("Written", last["created"]),
+        ("Seed", last["seed"]),
+        ("Sixfold", versions.get("sixfold")),
+        ("torch", versions.get("torch")),
+        ("transformers", versions.get("transformers")),
+    )
+
+
+def _finetune(stage: dict[str, Any], several: bool) -> list[Section]:
+    """A fine-tuning stage: results first, then how they came about."""
+    out: list[Section] = []
+    order = sorted(stage["evaluations"], key=lambda split: split == "validation")
+    for split in order[:1]:
+        result = stage["evaluations"][split]
+        title = f"Results on {split} rows"
+        if result["kind"] == "entities":
+            out += entity_sections(result, title=title, mistakes=result["mistakes"])
+        else:
+            out += classification_sections(
+                result, title=title, calibration=result.get("calibration"), mistakes=result["mistakes"]
+            )
+    out += [
+        *training_sections(stage["training"]),
+        *data_sections(stage["data"]),
+        *lineage_sections(stage["lineage"]),
+    ]
+    if not several:
+        return out
+    name = _short(stage)
+    return [Section(f"{name}: {part.title}", part.blocks, f"{name}-{part.id}") for part in out]
+
+
+_SECTIONS: dict[str, Callable[[dict[str, Any], bool], list[Section]]] = {"finetune": _finetune}
+"""Sections of each stage's results. A further stage is a further row."""

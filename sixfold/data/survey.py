@@ -1,0 +1,158 @@
+"""One pass over one split: every cell read, every fault placed, everything counted.
+
+What to make of it is in ``findings.py``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from sixfold.data import cells, walking
+from sixfold.data.columns import Column
+from sixfold.data.tags import Tagging
+from sixfold.text import language, normal, units
+
+if TYPE_CHECKING:
+    import datasets
+
+INPUT_KINDS = ("text", "words", "messages")
+LABEL_KINDS = ("label", "labels")
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f]")
+
+
+@dataclass
+class Survey:
+    """What one split holds.
+
+    Attributes:
+        rows: how many there are.
+        faults: indices of the rows that cannot be used, by kind of fault.
+        keys: one hash of the normalised inputs a row; empty for a row that cannot be used.
+        classes: one row's class names each, for the rows whose labels could be read.
+        labels: rows by class; entities by type.
+        tagging: of token tags.
+        characters, units: lengths of the inputs of each row.
+        languages: rows by language.
+        controls, replaced: indices of rows with control characters, with U+FFFD.
+        numbers: roles of texts and classes that stand as numbers, with how many cells do.
+        changed: roles with a cell that is written otherwise than tasks read it.
+    """
+
+    rows: int = 0
+    faults: dict[str, list[int]] = field(default_factory=dict)
+    keys: list[bytes] = field(default_factory=list)
+    classes: dict[int, tuple[str, ...]] = field(default_factory=dict)
+    labels: Counter[str] = field(default_factory=Counter)
+    tagging: Tagging = field(default_factory=Tagging)
+    characters: list[int] = field(default_factory=list)
+    units: list[int] = field(default_factory=list)
+    languages: Counter[str] = field(default_factory=Counter)
+    controls: list[int] = field(default_factory=list)
+    replaced: list[int] = field(default_factory=list)
+    numbers: Counter[str] = field(default_factory=Counter)
+    changed: set[str] = field(default_factory=set)
+
+
+def survey(
+    rows: datasets.Dataset, columns: Sequence[Column], mapping: Mapping[str, str], separators: Mapping[str, str]
+) -> Survey:
+    """Read every cell of the mapped columns of one split."""
+    found = Survey(rows=len(rows))
+    read = [column for column in columns if column.role in mapping]
+    for index, raw in enumerate(_cells(rows, [mapping[column.role] for column in read])):
+        values = _read(found, index, read, raw, separators)
+        faulty = len(values) < len(read) or not _agree(found, index, read, values)
+        _measure(found, index, read, values, faulty)
+        if not faulty:
+            _count(found, index, read, values)
+    return found
+
+
+def _cells(rows: datasets.Dataset, names: Sequence[str]) -> Iterator[tuple[Any, ...]]:
+    for table in walking.tables(rows, list(dict.fromkeys(names))):
+        yield from zip(*(table[name].to_pylist() for name in names), strict=True)
+
+
+def _fault(found: Survey, index: int, what: str) -> None:
+    found.faults.setdefault(what, []).append(index)
+
+
+def _read(
+    found: Survey, index: int, columns: Sequence[Column], raw: Sequence[Any], separators: Mapping[str, str]
+) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for column, cell in zip(columns, raw, strict=True):
+        if cell is None and not column.required:
+            values[column.role] = None
+            continue
+        try:
+            value = cells.read(column.kind, cell, separators.get(column.role, ";"))
+        except cells.BadCellError as fault:
+            _fault(found, index, f"{column.role} {fault}")
+            continue
+        values[column.role] = value
+        if value != cell or type(value) is not type(cell):
+            found.changed.add(column.role)
+            found.numbers[column.role] += column.kind == "text" and not isinstance(cell, str)
+    return values
+
+
+def _agree(found: Survey, index: int, columns: Sequence[Column], values: Mapping[str, Any]) -> bool:
+    """Whether the cells of a row fit each other: as many tags as words, spans inside the text."""
+    by_kind = {column.kind: values[column.role] for column in columns}
+    words, tags = by_kind.get("words"), by_kind.get("tags")
+    if words is not None and tags is not None and len(words) != len(tags):
+        _fault(found, index, "there are not as many tags as words")
+        return False
+    text, spans = by_kind.get("text"), by_kind.get("spans")
+    if text is not None and spans is not None and any(span["end"] > len(text) for span in spans):
+        _fault(found, index, "a span ends behind its text")
+        return False
+    if tags is not None:
+        before = found.tagging.unknown.total()
+        found.tagging.add(tags)
+        if found.tagging.unknown.total() > before:
+            _fault(found, index, "a tag is neither O nor B-, I-, E- or S- with a type")
+            return False
+    return True
+
+
+def _measure(found: Survey, index: int, columns: Sequence[Column], values: Mapping[str, Any], faulty: bool) -> None:
+    inputs = [
+        cells.as_string(column.kind, values[column.role])
+        for column in columns
+        if not column.target and column.kind in INPUT_KINDS and values.get(column.role) is not None
+    ]
+    whole = "\n".join(inputs)
+    if _CONTROL.search(whole):
+        found.controls.append(index)
+    if "\ufffd" in whole:
+        found.replaced.append(index)
+    if faulty:
+        found.keys.append(b"")
+        return
+    content = "\x1e".join(map(normal, inputs)).encode("utf-8", "surrogatepass")
+    found.keys.append(hashlib.blake2b(content, digest_size=16).digest() if inputs else b"")
+    found.characters.append(len(whole))
+    found.units.append(_units(columns, values, whole))
+    found.languages[language(whole)] += 1
+
+
+def _units(columns: Sequence[Column], values: Mapping[str, Any], whole: str) -> int:
+    words = [values[column.role] for column in columns if column.kind == "words" and not column.target]
+    return sum(map(len, words)) if words else units(whole)
+
+
+def _count(found: Survey, index: int, columns: Sequence[Column], values: Mapping[str, Any]) -> None:
+    for column in columns:
+        value = values[column.role]
+        if column.kind not in LABEL_KINDS or not column.target or value is None:
+            continue
+        names = (value,) if column.kind == "label" else tuple(value)
+        found.labels.update(set(names))
+        found.classes[index] = found.classes.get(index, ()) + tuple(sorted(names))

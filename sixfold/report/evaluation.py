@@ -1,0 +1,277 @@
+"""From plain results to the sections of a report: how good a classifier or a tagger is, and where it errs.
+
+What it was trained on and how: ``provenance.py`` (also reachable from here).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sixfold.metrics.calibration import Bin
+from sixfold.report import show
+from sixfold.report.blocks import (
+    Block,
+    Cell,
+    Curves,
+    Details,
+    Diagram,
+    Estimate,
+    Format,
+    Group,
+    Heatmap,
+    Mistake,
+    Mistakes,
+    Notice,
+    Reliability,
+    Section,
+    Series,
+    Text,
+    Tile,
+    Tiles,
+    table,
+)
+from sixfold.report.provenance import data_sections, lineage_sections, training_sections
+
+__all__ = [
+    "classification_sections",
+    "data_sections",
+    "entity_sections",
+    "lineage_sections",
+    "training_sections",
+]
+
+Result = dict[str, Any]
+MOST_CONFUSED = 10
+WORSE_CALIBRATED = (
+    "On the test rows the calibration error is higher with the temperature than without it: "
+    "one temperature does not mend the confidences of this model."
+)
+
+
+def classification_sections(
+    result: Result,
+    *,
+    title: str = "Results on test rows",
+    calibration: Result | None = None,
+    mistakes: Sequence[Result] = (),
+) -> tuple[Section, ...]:
+    """The sections of a classifier: numbers, classes, confusion, abstention, calibration, mistakes.
+
+    Args:
+        result: ``ClassificationResult.to_dict()`` or ``MultiResult.to_dict()``.
+        title: of the first section.
+        calibration: what ``metrics.calibration.before_and_after`` gave, if it was measured.
+        mistakes: ``text``, ``expected``, ``predicted``, ``confidence``, ``where`` of each, the worst first.
+    """
+    blocks: list[Block] = [_headline(result), *_verdict(result, "accuracy"), _class_table(result, "Each class")]
+    if result.get("confusion"):
+        blocks.append(_confusion(result, result["labels"], result["labels"]))
+    if result.get("selective"):
+        blocks.append(_selective(result))
+    sections = [Section(title, tuple(blocks), "results")]
+    if calibration is not None:
+        sections.append(_calibration_section(calibration))
+    if mistakes:
+        sections.append(_mistakes_section(mistakes, "the surest of the wrong answers first"))
+    return tuple(sections)
+
+
+def entity_sections(
+    result: Result, *, title: str = "Results on test sentences", mistakes: Sequence[Result] = ()
+) -> tuple[Section, ...]:
+    """The sections of a tagger: numbers, types, confusion of entities, mistakes.
+
+    Args:
+        result: ``EntityResult.to_dict()``.
+        title: of the first section.
+        mistakes: ``words``, ``gold_tags``, ``predicted_tags``, ``where`` of each, the worst first.
+    """
+    labels = result["labels"]
+    blocks: list[Block] = [
+        _headline(result),
+        *_verdict(result, "token_accuracy"),
+        Text("An entity is right only when its type, its first and its last word are all right (as conlleval counts)."),
+        _class_table(result, "Each entity type"),
+    ]
+    if result.get("confusion"):
+        blocks.append(_confusion(result, [*labels, "spurious"], [*labels, "missed"]))
+    sections = [Section(title, tuple(blocks), "results")]
+    if mistakes:
+        sections.append(
+            _mistakes_section(
+                mistakes, "outlined: an entity that the other line does not have; filled: the same in both"
+            )
+        )
+    return tuple(sections)
+
+
+def estimate(metric: Result) -> Estimate:
+    """A metric's dict as a cell of a table."""
+    return metric["value"], metric["low"], metric["high"]
+
+
+def _headline(result: Result) -> Tiles:
+    tiles = [Tile.of(metric) for metric in result["metrics"].values()]
+    if result.get("baseline"):
+        label = result["baseline_label"]
+        tiles.append(Tile.of(result["baseline"], note="" if label == "O" else f"always answering “{label}”"))
+    if result.get("abstention"):
+        point = result["abstention"]
+        below = show.percent(point["below"], 0)
+        tiles.append(Tile.of(point["accuracy"], note=f"when it may stay silent below {below} % confidence"))
+        tiles.append(Tile.of(point["coverage"], note=f"of the rows it is at least {below} % sure"))
+    return Tiles(tuple(tiles))
+
+
+def _verdict(result: Result, name: str) -> list[Block]:
+    """A warning where the model is not shown to beat the answer that needs no model."""
+    metric, baseline = result["metrics"].get(name), result.get("baseline")
+    if not metric or not baseline or metric["low"] is None or metric["low"] > baseline["value"]:
+        return []
+    return [
+        Notice(
+            "warning",
+            f"The interval of {metric['name']} reaches down to {show.percent(metric['low'])} %, not above the "
+            f"{show.percent(baseline['value'])} % of always answering “{result['baseline_label']}”: "
+            "on these rows the model is not shown to be better than no model.",
+        )
+    ]
+
+
+def _class_table(result: Result, caption: str) -> Block:
+    several = any("threshold" in score for score in result["per_class"])
+    columns: list[tuple[str, Format]] = [
+        ("Label", "text"),
+        ("F1", "interval"),
+        ("Precision", "range"),
+        ("Recall", "range"),
+        ("Rows", "count"),
+        ("Predicted", "count"),
+    ]
+    if several:
+        columns += [("Average precision", "range"), ("Threshold", "number")]
+    rows: list[list[Cell]] = []
+    for score in result["per_class"]:
+        row: list[Cell] = [score["label"], *(estimate(score[name]) for name in ("f1", "precision", "recall"))]
+        row += [score["support"], score["predicted"]]
+        if several:
+            row += [estimate(score["average_precision"]), score["threshold"]]
+        rows.append(row)
+    shown = table(columns, rows, caption)
+    if len(rows) <= 30:
+        return shown
+    worst = sorted(rows, key=lambda row: _first(row[1]))[:10]
+    return Group(
+        f"{caption} ({len(rows)})",
+        (table(columns, worst, "The ten with the lowest F1"), Details(f"All {len(rows)}", (shown,))),
+    )
+
+
+def _first(cell: Cell) -> float:
+    return cell[0] if isinstance(cell, tuple) and cell[0] is not None else 2.0
+
+
+def _confusion(result: Result, rows: Sequence[str], columns: Sequence[str]) -> Group:
+    matrix = result["confusion"]
+    total = sum(map(sum, matrix))
+    heat = Heatmap(
+        tuple(rows),
+        tuple(columns),
+        tuple(tuple(row) for row in matrix),
+        row_label="expected",
+        column_label="predicted",
+        caption=f"{total:,} in all. A cell's colour is its share of its row.",
+    )
+    wrong = sorted(
+        (
+            (count, rows[i], columns[j], sum(matrix[i]))
+            for i, row in enumerate(matrix)
+            for j, count in enumerate(row)
+            if count and rows[i] != columns[j]
+        ),
+        reverse=True,
+    )
+    pairs = table(
+        [("Expected", "text"), ("Predicted", "text"), ("Count", "count"), ("Of the expected", "percent")],
+        [(expected, predicted, count, count / of) for count, expected, predicted, of in wrong[:MOST_CONFUSED]],
+        f"The commonest confusions ({min(MOST_CONFUSED, len(wrong))} of {len(wrong)} kinds)",
+    )
+    return Group("Confusion", (heat, pairs) if len(rows) > 6 and wrong else (heat,))
+
+
+def _selective(result: Result) -> Group:
+    points = result["selective"]
+    accuracy = [(point["coverage"]["value"] * 100, point["accuracy"]["value"]) for point in points]
+    chart = Curves(
+        "Accuracy on the rows it answers",
+        (Series("accuracy", tuple(accuracy)),),
+        x_label="rows answered, %",
+        y_label="accuracy",
+        percent=True,
+    )
+    chosen = [points[round(place * (len(points) - 1) / 5)] for place in range(6)] if len(points) > 6 else points
+    rows: list[list[Cell]] = [
+        [point["below"], point["coverage"]["value"], estimate(point["accuracy"]), point["accuracy"]["count"]]
+        for point in chosen
+    ]
+    grid = table(
+        [("Silent below", "percent"), ("Answered", "percent"), ("Accuracy", "interval"), ("Rows", "count")], rows
+    )
+    return Group("What staying silent would buy", (chart, grid))
+
+
+def _calibration_section(calibration: Result) -> Section:
+    before, after, fitted = calibration["before"], calibration["after"], calibration["temperature"]
+    if fitted["found"]:
+        told = (
+            f"Dividing the scores by one temperature, {show.number(fitted['value'])}, fitted on "
+            f"{fitted['count']:,} validation rows, changes no answer, only how sure the model says it is."
+        )
+    else:
+        told = (
+            "The validation rows tell no temperature (none, too few, or all of them right), "
+            "so the confidences were left as they are."
+        )
+    rows: list[list[Cell]] = [
+        ["as trained", *(estimate(before[name]) for name in ("ece", "nll", "brier"))],
+        ["with temperature", *(estimate(after[name]) for name in ("ece", "nll", "brier"))],
+    ]
+    columns: list[tuple[str, Format]] = [("", "text"), ("Calibration error, %", "text"), ("NLL, nats", "text"),
+                                         ("Brier score", "text")]  # fmt: skip
+    written = [[row[0], *(_written(cell, percent=place == 0) for place, cell in enumerate(row[1:]))] for row in rows]
+    worse = after["ece"]["value"] > before["ece"]["value"]
+    return Section(
+        "Calibration",
+        (
+            *((Notice("warning", WORSE_CALIBRATED),) if worse else ()),
+            Text(f"A calibrated model is right on 80 % of the rows where it is 80 % sure. {told}"),
+            Reliability(
+                (Diagram("As trained", _bins(before)), Diagram("With temperature", _bins(after))),
+                f"Of {before['ece']['count']:,} test rows. On the dashed line confidence is what it claims to be.",
+            ),
+            table(columns, written),
+        ),
+        "calibration",
+    )
+
+
+def _written(cell: Cell, *, percent: bool) -> str:
+    assert isinstance(cell, tuple)
+    value, low, high = (show.percent(item, 2) if percent else show.number(item) for item in cell)
+    return f"{value} [{low}, {high}]"
+
+
+def _bins(part: Result) -> tuple[Bin, ...]:
+    return tuple(Bin(**item) for item in part["bins"])
+
+
+def _mistakes_section(mistakes: Sequence[Result], order: str) -> Section:
+    items = tuple(map(_mistake, mistakes))
+    caption = f"{len(items):,} shown: {order}."
+    return Section("Mistakes", (Text(caption[0].upper() + caption[1:]), Mistakes(items)), "mistakes")
+
+
+def _mistake(item: Result) -> Mistake:
+    fields: Result = {key: tuple(value) if isinstance(value, list) else value for key, value in item.items()}
+    return Mistake(**fields)

@@ -1,0 +1,69 @@
+"""What every stage is given, and the plain results it leaves."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sixfold.train.events import Event
+
+Watch = Callable[[Iterable[Event]], Iterator[Event]]
+"""Looks at a training run's events as they pass (a progress bar)."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """Where a stage works and whom it tells.
+
+    Attributes:
+        folder: the stage's own folder inside the run.
+        seed: of the run.
+        parent: the checkpoint that the stage before left, if any.
+        tell: takes one line for a person.
+        watch: sees the training events pass.
+        stop: whether the user has asked to stop.
+    """
+
+    folder: Path
+    seed: int
+    parent: Path | None = None
+    tell: Callable[[str], None] = field(default=lambda line: None)
+    watch: Watch = field(default=lambda events: iter(events))
+    stop: Callable[[], bool] = field(default=lambda: False)
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.folder / "checkpoint"
+
+    @property
+    def training(self) -> Path:
+        return self.folder / "training"
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write a JSON file in one rename: it is the old one or the new one, never half."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    work = path.with_name(f".{path.name}.tmp")
+    with work.open("w", encoding="utf-8") as file:
+        file.write(as_json(content))
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(work, path)
+
+
+def as_json(content: Any) -> str:
+    """Results as JSON text; numpy numbers and paths are welcome."""
+    return json.dumps(content, ensure_ascii=False, indent=1, default=_plain)
+
+
+def _plain(value: Any) -> Any:
+    """Numpy numbers and paths as JSON has them."""
+    if hasattr(value, "item"):
+        return value.item()
+    if isinstance(value, Path):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} does not go into a results file")

@@ -1,0 +1,315 @@
+"""Fine-tune: a base, a task head and labelled rows, to a checkpoint that is evaluated and calibrated."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
+
+from sixfold.errors import UsageError
+from sixfold.models import lineage, load, save
+from sixfold.models.load import Loaded
+from sixfold.score.scorer import Scorer
+from sixfold.stages.context import Context
+from sixfold.stages.rows import DataConfig, Prepared, prepare_rows
+from sixfold.tasks.contract import Cut, Encoded, OnLong, Task
+from sixfold.tasks.registry import full_name, settings_of, task_class
+from sixfold.train import state
+from sixfold.train.config import TrainConfig
+from sixfold.train.events import Event, Started, Stopped
+from sixfold.train.loop import Evaluate, fit
+from sixfold.train.optimiser import precision
+from sixfold.train.tracking import read as read_events
+from sixfold.train.tracking import tracked
+
+VERSION = 1
+"""Raised when the stage computes something else from the same inputs, so that finished runs are done again."""
+
+
+class ScratchConfig(BaseModel):
+    """A small encoder of random weights, with a tokenizer of the training text's characters."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    size: str = Field("tiny", description="tiny, mini or small.")
+
+
+class Config(BaseModel):
+    """What a recipe says of a finetune stage."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str | None = Field(None, pattern=r"^[\w.-]+$", description="Names the stage's folder.")
+    task: str = Field(description="text_classification (classify) or token_classification (entities).")
+    base: str | None = Field(
+        None, description="Catalogue name, folder, or hf:owner/name. Left out: the checkpoint of the stage before."
+    )
+    scratch: ScratchConfig | None = Field(None, description="In place of a base: a new small encoder.")
+    data: DataConfig
+    train: TrainConfig = TrainConfig()
+    max_tokens: PositiveInt | None = Field(None, description="Longest example. Left out: the base's own limit.")
+    on_long: OnLong = Field("error", description="A text over the limit: error, truncate (keep its start), window.")
+    several: bool = Field(False, description="A text may have several labels, or none.")
+    class_weights: Literal["balanced"] | None = Field(None, description="balanced: rare classes weigh more.")
+    abstain_below: float | None = Field(None, ge=0, le=1, description="No answer with a confidence under this.")
+
+    @model_validator(mode="after")
+    def _whole(self) -> Config:
+        if self.base is not None and self.scratch is not None:
+            raise ValueError("base and scratch exclude each other")
+        return self
+
+    def new_task(self) -> Task:
+        """The task before it has seen rows."""
+        options = {key: value for key in ("several", "class_weights", "abstain_below") if (value := getattr(self, key))}
+        name = full_name(self.task)
+        if options and name != "text_classification":
+            raise UsageError(f"{', '.join(options)} only fits text_classification", found=f"task: {name}")
+        return task_class(name)(**options)
+
+
+@dataclass(frozen=True)
+class _Work:
+    """A stage under way: what has been decided before training."""
+
+    config: Config
+    context: Context
+    rows: Prepared
+    task: Task
+    loaded: Loaded
+    encoded: dict[str, Encoded]
+
+
+def prepare(config: Config, context: Context) -> Prepared:
+    """Read and check the rows. Raises before any compute; the digests decide whether the stage is skipped."""
+    task = config.new_task()
+    prepared = prepare_rows(config.data, task.columns, seed=context.seed)
+    return replace(prepared, digests={**prepared.digests, "base": _parent_digest(config, context)})
+
+
+def _parent_digest(config: Config, context: Context) -> str:
+    if config.scratch is not None:
+        return "scratch"
+    ref = _base(config, context)
+    from sixfold.models.resolve import resolve
+
+    return lineage.digest_folder(resolve(ref).folder)
+
+
+def _base(config: Config, context: Context) -> Any:
+    if config.base is not None:
+        return config.base
+    if context.parent is None:
+        raise UsageError(
+            "there is nothing to fine-tune", where="finetune", hint="set base: minilm-l6, or scratch: {size: tiny}"
+        )
+    return context.parent
+
+
+def run(config: Config, context: Context, prepared: Prepared) -> dict[str, Any] | None:
+    """Train, calibrate, evaluate, save. None when the user stopped it (the state is saved)."""
+    for line in prepared.told:
+        context.tell(f"  {line}")
+    work = _start(config, context, prepared)
+    events = tracked(_training(work), context.training)
+    reason = ""
+    for event in context.watch(events):
+        if isinstance(event, Stopped):
+            reason = event.reason
+    if reason == "interrupted":
+        return None
+    results = _finish(work)
+    state.clear(context.training)
+    return results
+
+
+def _start(config: Config, context: Context, prepared: Prepared) -> _Work:
+    task = config.new_task().learn(prepared.rows["train"])
+    loaded = _load(config, context, task, prepared)
+    loaded.model.to(_device())
+    limit = min(config.max_tokens or loaded.tokenizer.model_max_length, loaded.tokenizer.model_max_length)
+    encoded = {}
+    for split in prepared.rows:
+        encoded[split] = task.encode(prepared.rows[split], loaded.tokenizer, limit, config.on_long)
+        context.tell(f"  {_cut_line(split, encoded[split].cut)}")
+    return _Work(config, context, prepared, task, loaded, encoded)
+
+
+def _device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _load(config: Config, context: Context, task: Task, prepared: Prepared) -> Loaded:
+    if config.scratch is not None:
+        return _from_scratch(config.scratch, context, task, prepared)
+    train = config.train
+    loaded = load(
+        _base(config, context),
+        task.head(),
+        seed=context.seed,
+        dropout=train.dropout,
+        attention_dropout=0.0,  # lets attention run in its fused kernel; see docs/results.md
+        new_head=True,
+    )
+    if not train.train_base:
+        loaded.model.base_model.requires_grad_(False)
+    for line in (*loaded.notes, f"new weights: {', '.join(loaded.new_weights) or 'none'}"):
+        context.tell(f"  {line}")
+    return loaded
+
+
+def _from_scratch(config: ScratchConfig, context: Context, task: Task, prepared: Prepared) -> Loaded:
+    from sixfold.models.resolve import Source
+    from sixfold.models.scratch import character_tokenizer, encoder
+
+    texts = _texts(prepared)
+    tokenizer = character_tokenizer(texts)
+    model = encoder(config.size, tokenizer, task.head(), seed=context.seed)
+    parameters = sum(p.numel() for p in model.parameters())
+    context.tell(f"  a new {config.size} encoder: {parameters:,} parameters, {len(tokenizer):,} characters")
+    return Loaded(model, tokenizer, "scratch", Source("scratch", "folder", context.folder, ()), (), ())
+
+
+def _texts(prepared: Prepared) -> Iterator[str]:
+    train = prepared.rows["train"]
+    if "words" in train.column_names:
+        return (" ".join(words) for words in train["words"])
+    return iter(train["text"])
+
+
+def _cut_line(split: str, cut: Cut) -> str:
+    if not cut.long_rows:
+        return f"{split}: {cut.rows:,} rows, the longest {cut.longest:,} tokens, nothing cut"
+    done = f"{cut.lost_tokens:,} tokens cut away" if cut.lost_tokens else f"split into {cut.windows:,} more windows"
+    return f"{split}: {cut.rows:,} rows, [yellow]{cut.long_rows:,} longer than {cut.limit:,} tokens: {done}[/]"
+
+
+def _training(work: _Work) -> Iterator[Event]:
+    number = precision(work.config.train, _device()).value
+    validation = work.rows.rows.get("validation")
+
+    def evaluate(model: torch.nn.Module) -> dict[str, float]:
+        scorer = Scorer(model, precision=number)  # type: ignore[arg-type]
+        predictions = work.task.predict(scorer, work.encoded["validation"].examples)
+        return work.task.scores(predictions, validation)
+
+    watched: Evaluate | None = evaluate if validation is not None else None
+    return fit(
+        work.loaded.model,
+        work.task,
+        work.encoded["train"].examples,
+        work.config.train,
+        seed=work.context.seed,
+        folder=work.context.training,
+        evaluate=watched,
+        stop=work.context.stop,
+    )
+
+
+def _finish(work: _Work) -> dict[str, Any]:
+    """Calibrate on validation, evaluate what is held out, write the checkpoint."""
+    context, rows = work.context, work.rows.rows
+    scorer = Scorer(work.loaded.model)
+    task = work.task
+    evaluations: dict[str, Any] = {}
+    for split in ("validation", *(name for name in rows if name not in ("train", "validation"))):
+        if split not in rows:
+            continue
+        predictions = task.predict(scorer, work.encoded[split].examples)
+        if split == "validation":
+            task = task.tune(predictions, rows[split])
+            # the same logits, judged with what was tuned
+            predictions = task.predict(scorer, work.encoded[split].examples)
+        evaluations[split] = task.evaluate(predictions, rows[split], seed=context.seed)
+        _write_predictions(context, split, task, predictions, work)
+        context.tell(f"  {split}: {_headline(evaluations[split])}")
+    history = lineage.build(
+        parent=None if work.config.scratch else work.loaded.digest,
+        data=work.rows.digests,
+        config=work.config.model_dump(mode="json"),
+        seed=context.seed,
+        metrics={split: result["metrics"] for split, result in evaluations.items()},
+        stage="finetune",
+        base=work.config.base or ("scratch" if work.config.scratch else "the stage before"),
+        data_notes=list(work.rows.told),
+    )
+    extra = {**settings_of(task), "max_tokens": work.encoded["train"].cut.limit, "on_long": work.config.on_long}
+    save(work.loaded.model, work.loaded.tokenizer, context.checkpoint, history, extra_config=extra)
+    return {
+        "stage": "finetune",
+        "name": context.folder.name,
+        "task": task.name,
+        "base": history["base"],
+        "parameters": sum(p.numel() for p in work.loaded.model.parameters()),
+        "data": _data_results(work),
+        "training": _training_results(context),
+        "evaluations": evaluations,
+        "scoring": asdict(scorer.ledger),
+        "lineage": history,
+    }
+
+
+def _data_results(work: _Work) -> dict[str, Any]:
+    """What the rows were, with lengths in tokens and what was cut."""
+    described = work.rows.described
+    cuts = {split: part.cut for split, part in work.encoded.items()}
+    splits = {
+        split: {**facts, "lengths": _quantiles(work.encoded[split])} for split, facts in described["splits"].items()
+    }
+    cut = {
+        "rows": sum(cut.long_rows for cut in cuts.values()),
+        "tokens": sum(cut.lost_tokens for cut in cuts.values()),
+        "on_long": work.config.on_long,
+        "by_split": {split: asdict(cut) for split, cut in cuts.items()},
+    }
+    return {**described, "splits": splits, "cut": cut}
+
+
+def _quantiles(encoded: Encoded) -> dict[str, int]:
+    lengths = np.sort(encoded.examples.lengths)
+    shares = {"shortest": 0.0, "median": 0.5, "p90": 0.9, "p99": 0.99, "longest": 1.0}
+    return {name: int(lengths[int(share * (len(lengths) - 1))]) for name, share in shares.items()}
+
+
+def _headline(result: dict[str, Any]) -> str:
+    return "  ".join(
+        f"{metric['name']} {metric['value']:.4f} [{metric['low']:.4f}, {metric['high']:.4f}]"
+        for metric in result["metrics"].values()
+    )
+
+
+def _write_predictions(context: Context, split: str, task: Task, predictions: list[Any], work: _Work) -> None:
+    """One JSON line a row, for comparing runs row by row."""
+    keys = work.rows.keys[split]
+    target = next(column.role for column in task.columns if column.target)
+    path = context.folder / "predictions" / f"{split}.jsonl"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", encoding="utf-8") as file:
+        for key, gold, prediction in zip(keys, work.rows.rows[split][target], predictions, strict=True):
+            line = {"row": key, "gold": gold, **task.show(prediction)}
+            file.write(json.dumps(line, ensure_ascii=False) + "\n")
+
+
+def _training_results(context: Context) -> dict[str, Any]:
+    """What the event log says of the run."""
+    events = read_events(context.training / "events.jsonl")
+    steps = [event for event in events if event["event"] == "step"]
+    tokens, padded = (sum(step[name] for step in steps) for name in ("tokens", "padded_tokens"))
+    seconds = sum(step["seconds"] for step in steps)
+    stopped = [event for event in events if event["event"] == "stopped"][-1]
+    started = [event for event in events if event["event"] == Started.__name__.lower()][-1]
+    return {
+        "steps": [{**step, "tokens_per_second": step["tokens"] / step["seconds"]} for step in steps],
+        "evaluations": [{**event, "metrics": event["scores"]} for event in events if event["event"] == "evaluated"],
+        "best_step": stopped["best_step"],
+        "reason": stopped["reason"],
+        "choices": started["choices"],
+        "seconds": seconds,
+        "tokens": tokens,
+        "padded_tokens": padded - tokens,
+    }
