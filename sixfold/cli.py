@@ -317,7 +317,7 @@ def main() -> None:
         sys.stdout = None
         code = 0
     except _usage_error() as error:
-        error.show()
+        error.show()  # type: ignore[attr-defined]
         code = UsageError.exit_code
     sys.exit(code if isinstance(code, int) else 0)
 

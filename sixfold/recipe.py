@@ -57,7 +57,7 @@ class Recipe(_Strict):
 
     name: str = Field(pattern=r"^[\w.-]+$", description="Names the folder under runs/.")
     seed: int = Field(13, ge=0, description="Everything random follows from it.")
-    stages: list[Entry] = Field(min_length=1, description="What is done, in this order.")  # type: ignore[valid-type]
+    stages: list[Entry] = Field(min_length=1, description="What is done, in this order.")
 
 
 def schema() -> dict[str, Any]:

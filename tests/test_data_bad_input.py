@@ -199,3 +199,9 @@ def test_splits_that_cannot_be_told_apart() -> None:
         data.read(["train.csv", "train.txt", "test.csv"])
     with pytest.raises(UsageError, match="letters, digits"):
         data.read({"a b": "train.csv"})
+
+
+def test_a_hub_set_without_a_network_says_what_to_check(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("datasets.config.HF_HUB_OFFLINE", True)
+    with pytest.raises(UsageError, match="the hub data set nobody/nothing could not be loaded"):
+        data.read("hf:nobody/nothing")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import datasets
@@ -25,14 +26,17 @@ def places(splits: datasets.DatasetDict) -> dict[str, str]:
 
 
 def test_a_row_stays_in_its_split_as_the_file_grows() -> None:
-    small, large = places(data.split(texts(300), TENTHS, on=["text"])), places(data.split(texts(900), TENTHS, on=["text"]))
+    small, large = (
+        places(data.split(texts(300), TENTHS, on=["text"])),
+        places(data.split(texts(900), TENTHS, on=["text"])),
+    )
     assert {text: large[text] for text in small} == small
 
 
 def test_the_splits_of_a_thousand_rows_are_these() -> None:
     made = data.split(texts(1000), TENTHS, on=["text"])
     assert list(made) == ["train", "validation", "test"]
-    assert {name: len(rows) for name, rows in made.items()} == {"train": 802, "validation": 104, "test": 94}
+    assert {name: len(rows) for name, rows in made.items()} == {"train": 784, "validation": 114, "test": 102}
 
 
 def test_every_row_is_in_one_split_in_its_old_order() -> None:
@@ -83,7 +87,9 @@ def test_impossible_splits_are_refused() -> None:
 
 
 CELLS = st.one_of(st.none(), st.integers(-9, 9), st.booleans())
-ROWS = st.lists(st.fixed_dictionaries({"a": CELLS, "b": st.lists(st.text(max_size=3), max_size=3)}), min_size=1, max_size=9)
+ROWS = st.lists(
+    st.fixed_dictionaries({"a": CELLS, "b": st.lists(st.text(max_size=3), max_size=3)}), min_size=1, max_size=9
+)
 
 
 @given(ROWS, st.integers(1, 4))
@@ -104,7 +110,7 @@ def test_a_digest_is_of_content_order_and_column_names(tmp_path: Path, monkeypat
     first = data.digest(data.read(tmp_path / "rows.jsonl")["train"], ["a"])
     assert first == data.digest(data.read(tmp_path / "rows.jsonl")["train"], ["a"])
     assert first == data.digest(data.read([{"a": "x"}, {"a": "y"}])["train"], ["a"])
-    assert first == "aa7a31aee53b0a1bd47ba81efef21dce7eff02a45a3ba6e4b8ea11f1bd24f4bb"
+    assert first == hashlib.sha256(b'["a"]["x", "y"]').hexdigest()
     others = ([{"a": "y"}, {"a": "x"}], [{"a": "xy"}], [{"a": "x"}, {"a": "y"}, {"a": "y"}])
     assert first not in {data.digest(data.read(rows)["train"], ["a"]) for rows in others}
     assert data.digest(data.read([{"a": 1}])["train"], ["a"]) != data.digest(data.read([{"a": "1"}])["train"], ["a"])

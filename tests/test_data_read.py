@@ -74,15 +74,15 @@ PACK = {"": lambda raw: raw, ".gz": gzip.compress, ".zst": zstandard.compress}
 
 
 @pytest.mark.parametrize("packed", PACK)
-@pytest.mark.parametrize("format", FILES)
-def test_every_format_gives_the_same_rows_plain_and_packed(format: str, packed: str) -> None:
-    raw, numbers = FILES[format]
-    Path(f"rows.{format}{packed}").write_bytes(PACK[packed](raw))
-    rows = data.read(f"rows.{format}{packed}")
+@pytest.mark.parametrize("kind", FILES)
+def test_every_format_gives_the_same_rows_plain_and_packed(kind: str, packed: str) -> None:
+    raw, numbers = FILES[kind]
+    Path(f"rows.{kind}{packed}").write_bytes(PACK[packed](raw))
+    rows = data.read(f"rows.{kind}{packed}")
     assert list(rows) == ["train"]
     assert content(rows["train"]) == ROWS
     assert lines(rows["train"]) == numbers
-    assert set(rows["train"]["__file__"]) == {f"rows.{format}{packed}"}
+    assert set(rows["train"]["__file__"]) == {f"rows.{kind}{packed}"}
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
@@ -152,7 +152,9 @@ def test_one_conll_column_is_words_without_tags() -> None:
 
 
 def test_rows_under_the_key_data_are_read_with_their_lines() -> None:
-    Path("rows.json").write_text('{"version": {"a": [1]},\n "data": [\n{"text": "x"},\n{"text": "y"}\n]}', encoding="utf-8")
+    Path("rows.json").write_text(
+        '{"version": {"a": [1]},\n "data": [\n{"text": "x"},\n{"text": "y"}\n]}', encoding="utf-8"
+    )
     rows = data.read("rows.json")["train"]
     assert content(rows) == [{"text": "x"}, {"text": "y"}]
     assert lines(rows) == [3, 4]
@@ -245,7 +247,9 @@ def test_a_mapping_names_its_splits() -> None:
 
 
 def test_rows_in_memory_are_numbered_from_one() -> None:
-    frame = pd.DataFrame({"text": ["a", None], "label": [1.0, float("nan")], "day": pd.to_datetime(["2024-01-05", None])})
+    frame = pd.DataFrame(
+        {"text": ["a", None], "label": [1.0, float("nan")], "day": pd.to_datetime(["2024-01-05", None])}
+    )
     for rows in (data.read(ROWS)["train"], data.read(datasets.Dataset.from_list(ROWS))["train"]):
         assert content(rows) == ROWS
         assert lines(rows) == [1, 2]

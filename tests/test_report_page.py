@@ -262,6 +262,8 @@ def test_bars_beyond_forty_are_summed_up_not_dropped() -> None:
     counts = tuple(range(50, 0, -1))
     drawing = tallies.bars(b.Bars(tuple(f"l{i}" for i in range(50)), (b.Counts("train", counts),)))
     assert "… 10 more" in drawing
+    widths = [float(width) for width in re.findall(r'<rect [^>]*? width="([^"]+)"', drawing)]
+    assert max(widths) == widths[0] > 10 * widths[40] == 0
     assert ">55 (4.3 %)</text>" in drawing
     ElementTree.fromstring(drawing)
 

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 from sixfold import text
 
-MIXED = st.text(alphabet=st.one_of(st.sampled_from(" \n.。！?；\"”’-'3Aé我爱北京,\u0301\u200d\u093f한か"), st.characters()))
+MIXED = st.text(
+    alphabet=st.one_of(st.sampled_from(" \n.。！?；\"”’-'3Aé我爱北京,\u0301\u200d\u093f한か"), st.characters())
+)
 
 
 def parts(string: str, spans: list[text.Span]) -> list[str]:

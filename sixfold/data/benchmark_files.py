@@ -57,12 +57,13 @@ def table(
         notes.append(f"byte order marks were taken out of {marked} texts")
 
 
-def conll(files: Sequence[Path], notes: list[str]) -> Iterator[Row]:
-    """Sentences of word and tag columns, tags as they stand."""
+def conll(files: Sequence[Path], notes: list[str], *, documents: bool = False) -> Iterator[Row]:
+    """Sentences of word and tag columns, tags as they stand; with ``documents``, the number of each one's document."""
     for path in files:
         source = opening.file(path, format="conll")
         for line, row in formats.rows(source, Faults(path)):
-            yield _placed(row, path, line)
+            kept = row if documents else {"words": row["words"], "tags": row["tags"]}
+            yield _placed(kept, path, line)
 
 
 def cluener(files: Sequence[Path], notes: list[str]) -> Iterator[Row]:

@@ -69,7 +69,7 @@ SETS: tuple[DataSet, ...] = (
         source="Tjong Kim Sang & De Meulder 2003, CoNLL",
         folder="conll2003_en",
         parts={
-            split: Part((file,), parse.conll)
+            split: Part((file,), partial(parse.conll, documents=True))
             for split, file in (("train", "eng.train"), ("validation", "eng.testa"), ("test", "eng.testb"))
         },
         on=("words",),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 from sixfold.data.columns import Column
 from sixfold.data.survey import Survey
@@ -84,12 +84,9 @@ def _copies(surveys: Mapping[str, Survey], place: Place, problems: Problems) -> 
     copies: list[tuple[str, int]] = []
     contrary: list[tuple[str, int]] = []
     for split, one in surveys.items():
-        first: dict[bytes, int] = {}
-        for index, key in enumerate(one.keys):
-            before = first.setdefault(key, index) if key else index
-            if before != index:
-                same = one.classes.get(before) == one.classes.get(index)
-                (copies if same else contrary).append((split, index))
+        for before, index in _repeated(one):
+            same = one.classes[before] == one.classes[index]
+            (copies if same else contrary).append((split, index))
     if copies:
         _add(problems, "warning", "a text stands there again", copies, place, "leave the copies out: they count twice")
     if contrary:
@@ -97,20 +94,39 @@ def _copies(surveys: Mapping[str, Survey], place: Place, problems: Problems) -> 
         _add(problems, "warning", what, contrary, place, "decide for one label: no model can learn both")
 
 
+def _repeated(one: Survey) -> Iterator[tuple[int, int]]:
+    """Every row whose inputs stand further up in its split too, as (first row with them, this row)."""
+    import numpy as np
+
+    keys = np.frombuffer(one.keys, np.uint64)
+    order = np.argsort(keys, kind="stable")
+    ranked = keys[order]
+    opens = np.r_[True, ranked[1:] != ranked[:-1]][: len(ranked)]  # the first of each run of equal keys
+    first = order[np.maximum.accumulate(np.where(opens, np.arange(len(ranked)), 0))]
+    again = np.flatnonzero(~opens & (ranked != 0))
+    yield from sorted(zip(first[again].tolist(), order[again].tolist(), strict=True), key=lambda pair: pair[1])
+
+
 def _overlaps(surveys: Mapping[str, Survey], place: Place, problems: Problems, faults: Faults, allowed: bool) -> None:
     """Rows to take out of train because validation or test has them, and out of validation because test has them."""
-    later: dict[bytes, str] = {}
+    import numpy as np
+
+    later: list[tuple[str, np.ndarray]] = []
     for split, one in reversed(list(surveys.items())):
-        shared: dict[str, list[tuple[str, int]]] = {}
-        for index, key in enumerate(one.keys):
-            if key and key in later:
-                shared.setdefault(later[key], []).append((split, index))
-        for other, rows in shared.items():
+        keys = np.frombuffer(one.keys, np.uint64)
+        free = keys != 0
+        for other, others in later:
+            shared = free & np.isin(keys, others)
+            free &= ~shared
+            rows = np.flatnonzero(shared).tolist()
+            if not rows:
+                continue
             what = f"rows of {split} are also in {other}"
-            _add(problems, "warning" if allowed else "error", what, rows, place, f"{_DROP}: they go out of {split}")
+            places = [(split, index) for index in rows]
+            _add(problems, "warning" if allowed else "error", what, places, place, f"{_DROP}: they go out of {split}")
             if not allowed:
-                faults[split].setdefault(what, []).extend(index for _, index in rows)
-        later |= {key: split for key in one.keys if key and key not in later}
+                faults[split].setdefault(what, []).extend(rows)
+        later.append((split, keys))
 
 
 def _tags(surveys: Mapping[str, Survey], problems: Problems) -> None:
@@ -162,7 +178,9 @@ def _unseen(surveys: Mapping[str, Survey], place: Place, problems: Problems, fau
         lacking = [label for label in one.labels if label not in train.labels]
         if split == "train" or not lacking:
             continue
-        rows = [(split, index) for index, names in one.classes.items() if not train.labels.keys() >= set(names)]
+        rows = [
+            (split, index) for index, names in enumerate(one.classes) if not train.labels.keys() >= set(names or ())
+        ]
         listed = ", ".join(map(repr, lacking[:5]))
         what = f"rows of {split} have a label that train lacks: {listed}"
         _add(problems, "warning" if allowed else "error", what, rows, place, _DROP)

@@ -112,7 +112,7 @@ def guess(
         why.append(f"The file is in {encoding}, not UTF-8 ({error.found}).")
     first = next(iter(splits.values()))
     profiles = [_profile(first, name) for name in first.column_names if name not in (FILE, LINE)]
-    task, columns = _decide(profiles, why, source)
+    task, columns = _decide(first, profiles, why, source)
     tongue = _language(first, columns["text" if "text" in columns else "words"])
     base = ENGLISH_BASE if tongue == "en" else None
     why.append(
@@ -220,19 +220,20 @@ def _several(strings: Sequence[str]) -> int:
 
 
 def _decide(
-    profiles: Sequence[Profile], why: list[str], source: str
+    rows: datasets.Dataset, profiles: Sequence[Profile], why: list[str], source: str
 ) -> tuple[Literal["text_classification", "token_classification"], dict[str, str]]:
     by_role: dict[str, list[Profile]] = {}
     for profile in profiles:
         by_role.setdefault(profile.role, []).append(profile)
     tags = by_role.get("tags", [])
-    words = by_role.get("words", []) or (by_role.get("text", []) if tags else [])
-    if tags and words:
-        why.append(f"The column {tags[0].name!r} {tags[0].why}: the task is to tag words.")
-        why.append(f"The column {words[0].name!r} {words[0].why}: these are the words.")
-        return "token_classification", {"words": words[0].name, "tags": tags[0].name}
+    for tag in tags:
+        words = next((one for one in profiles if one not in tags and _aligned(rows, one.name, tag.name)), None)
+        if words is not None:
+            why.append(f"The column {tag.name!r} {tag.why}: the task is to tag words.")
+            why.append(f"The column {words.name!r} has as many words in every row: these are the words.")
+            return "token_classification", {"words": words.name, "tags": tag.name}
     text = max(by_role.get("text", []), key=_text_rank, default=None)
-    label = max(by_role.get("label", []) + by_role.get("labels", []), key=_label_rank, default=None)
+    label = max(by_role.get("label", []) + by_role.get("labels", []) + tags, key=_label_rank, default=None)
     if text is None or label is None:
         raise _cannot(profiles, text, source)
     role = label.role
@@ -244,6 +245,17 @@ def _decide(
         if other not in (text, label):
             why.append(f"The column {other.name!r} {other.why}: it is not used.")
     return "text_classification", {"text": text.name, role: label.name}
+
+
+def _aligned(rows: datasets.Dataset, words: str, tags: str) -> bool:
+    """Whether the first rows have as many words as tags, in lists or between blanks."""
+
+    def count(cell: Any) -> int:
+        return len(cell if isinstance(cell, list) else (as_text(cell) or "").split())
+
+    some = rows.select(range(min(200, len(rows))))
+    counts = [(count(row[words]), count(row[tags])) for row in some]
+    return all(here == there for here, there in counts) and any(here > 1 for here, _ in counts)
 
 
 def _text_rank(profile: Profile) -> float:

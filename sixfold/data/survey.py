@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from array import array
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -32,8 +33,8 @@ class Survey:
     Attributes:
         rows: how many there are.
         faults: indices of the rows that cannot be used, by kind of fault.
-        keys: one hash of the normalised inputs a row; empty for a row that cannot be used.
-        classes: one row's class names each, for the rows whose labels could be read.
+        keys: a 64-bit hash of the normalised inputs of each row; 0 for a row that cannot be used.
+        classes: one row's class names each; None for a row that cannot be used or has none.
         labels: rows by class; entities by type.
         tagging: of token tags.
         characters, units: lengths of the inputs of each row.
@@ -45,12 +46,12 @@ class Survey:
 
     rows: int = 0
     faults: dict[str, list[int]] = field(default_factory=dict)
-    keys: list[bytes] = field(default_factory=list)
-    classes: dict[int, tuple[str, ...]] = field(default_factory=dict)
+    keys: array[int] = field(default_factory=lambda: array("Q"))
+    classes: list[tuple[str, ...] | None] = field(default_factory=list)
     labels: Counter[str] = field(default_factory=Counter)
     tagging: Tagging = field(default_factory=Tagging)
-    characters: list[int] = field(default_factory=list)
-    units: list[int] = field(default_factory=list)
+    characters: array[int] = field(default_factory=lambda: array("q"))
+    units: array[int] = field(default_factory=lambda: array("q"))
     languages: Counter[str] = field(default_factory=Counter)
     controls: list[int] = field(default_factory=list)
     replaced: list[int] = field(default_factory=list)
@@ -63,13 +64,15 @@ def survey(
 ) -> Survey:
     """Read every cell of the mapped columns of one split."""
     found = Survey(rows=len(rows))
+    seen: dict[tuple[str, ...], tuple[str, ...]] = {}
     read = [column for column in columns if column.role in mapping]
     for index, raw in enumerate(_cells(rows, [mapping[column.role] for column in read])):
         values = _read(found, index, read, raw, separators)
         faulty = len(values) < len(read) or not _agree(found, index, read, values)
         _measure(found, index, read, values, faulty)
-        if not faulty:
-            _count(found, index, read, values)
+        # One tuple for all rows of a class: there may be millions.
+        names = None if faulty else _count(found, read, values)
+        found.classes.append(None if names is None else seen.setdefault(names, names))
     return found
 
 
@@ -134,10 +137,10 @@ def _measure(found: Survey, index: int, columns: Sequence[Column], values: Mappi
     if "\ufffd" in whole:
         found.replaced.append(index)
     if faulty:
-        found.keys.append(b"")
+        found.keys.append(0)
         return
     content = "\x1e".join(map(normal, inputs)).encode("utf-8", "surrogatepass")
-    found.keys.append(hashlib.blake2b(content, digest_size=16).digest() if inputs else b"")
+    found.keys.append(int.from_bytes(hashlib.blake2b(content, digest_size=8).digest()) if inputs else 0)
     found.characters.append(len(whole))
     found.units.append(_units(columns, values, whole))
     found.languages[language(whole)] += 1
@@ -148,11 +151,15 @@ def _units(columns: Sequence[Column], values: Mapping[str, Any], whole: str) -> 
     return sum(map(len, words)) if words else units(whole)
 
 
-def _count(found: Survey, index: int, columns: Sequence[Column], values: Mapping[str, Any]) -> None:
+def _count(found: Survey, columns: Sequence[Column], values: Mapping[str, Any]) -> tuple[str, ...] | None:
+    """Count the classes of a row, and return them."""
+    classes: list[str] = []
+    labelled = False
     for column in columns:
         value = values[column.role]
-        if column.kind not in LABEL_KINDS or not column.target or value is None:
-            continue
-        names = (value,) if column.kind == "label" else tuple(value)
-        found.labels.update(set(names))
-        found.classes[index] = found.classes.get(index, ()) + tuple(sorted(names))
+        if column.kind in LABEL_KINDS and column.target and value is not None:
+            names = {value} if column.kind == "label" else set(value)
+            found.labels.update(names)
+            classes.extend(names)
+            labelled = True
+    return tuple(sorted(classes)) if labelled else None

@@ -35,24 +35,28 @@ class Flat:
         input_ids: [tokens]
         position_ids: [tokens] each token's place in its row.
         lengths: [rows] tokens in each row.
+        types: [tokens] token types, for a model that has an embedding of them; None means all 0.
     """
 
     input_ids: Tensor
     position_ids: Tensor
     lengths: tuple[int, ...]
+    types: Tensor | None = None
 
     @classmethod
-    def of(cls, values: NDArray, lengths: NDArray[np.int64]) -> Flat:
+    def of(cls, values: NDArray, lengths: NDArray[np.int64], types: NDArray | None = None) -> Flat:
         starts = np.repeat(np.cumsum(lengths) - lengths, lengths)
         positions = np.arange(len(values)) - starts
         return cls(
             torch.from_numpy(np.asarray(values, dtype=np.int64)),
             torch.from_numpy(positions),
             tuple(lengths.tolist()),
+            None if types is None else torch.from_numpy(np.asarray(types, dtype=np.int64)),
         )
 
     def to(self, device: torch.device) -> Flat:
-        return Flat(self.input_ids.to(device), self.position_ids.to(device), self.lengths)
+        types = None if self.types is None else self.types.to(device)
+        return Flat(self.input_ids.to(device), self.position_ids.to(device), self.lengths, types)
 
     @property
     def starts(self) -> Tensor:
@@ -76,6 +80,61 @@ def _window_mask(length: int, window: int, causal: bool, device: torch.device) -
     distance = torch.arange(length, device=device)[:, None] - torch.arange(length, device=device)[None, :]
     near = distance.abs() < window
     return near & (distance >= 0) if causal else near
+
+
+class _FlashRuns(torch.autograd.Function):
+    """The CPU's flash kernel, run by run, as one node of the graph.
+
+    Each run alone would be a dozen nodes (split, reshape, transpose, attention, concatenate): on short rows they cost
+    more than the attention itself.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, q: Tensor, k: Tensor, v: Tensor, runs: list[tuple[int, int]], causal: bool, scale: float | None
+    ) -> Tensor:
+        """``q``, ``k``, ``v`` and the result are [tokens, heads, width]."""
+        out = torch.empty(q.shape, dtype=q.dtype)
+        kept = []
+        for qs, ks, vs, os in zip(*(_by_run(tensor, runs) for tensor in (q, k, v, out)), strict=True):
+            attended, lse = _flash(qs, ks, vs, 0.0, causal and qs.shape[2] > 1, attn_mask=None, scale=scale)
+            os.copy_(attended)
+            kept.append(lse)
+        ctx.save_for_backward(q, k, v, out, *kept)
+        ctx.settings = runs, causal, scale
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        q, k, v, out, *kept = ctx.saved_tensors
+        runs, causal, scale = ctx.settings
+        found = [torch.empty(q.shape, dtype=q.dtype) for _ in range(3)]
+        tensors = (q, k, v, out, gradients[0].contiguous(), *found)
+        for lse, (qs, ks, vs, os, gs, *targets) in zip(
+            kept, zip(*(_by_run(tensor, runs) for tensor in tensors), strict=True), strict=True
+        ):
+            parts = _flash_backward(
+                gs, qs, ks, vs, os, lse, 0.0, causal and qs.shape[2] > 1, attn_mask=None, scale=scale
+            )
+            for target, part in zip(targets, parts, strict=True):
+                target.copy_(part)
+        return (*found, None, None, None)
+
+
+_flash = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
+_flash_backward = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward
+
+
+def _by_run(tensor: Tensor, runs: list[tuple[int, int]]) -> list[Tensor]:
+    """[tokens, heads, width] as one view [rows, heads, length, width] a run."""
+    heads, width = tensor.shape[1:]
+    views, start = [], 0
+    token, head, one = tensor.stride()
+    for rows, length in runs:
+        shape, stride = (rows, heads, length, width), (length * token, head, token, one)
+        views.append(tensor.as_strided(shape, stride, tensor.storage_offset() + start * token))
+        start += rows * length
+    return views
 
 
 def _packed_attention(
@@ -108,6 +167,11 @@ def _packed_attention(
             **kwargs,
         )
     causal = bool(getattr(module, "is_causal", False) if is_causal is None else is_causal)
+    longest = max(length for _, length in sixfold_runs)
+    windowless = sliding_window is None or longest <= sliding_window
+    if query.device.type == "cpu" and windowless and not dropout and query.shape[1] == key.shape[1]:
+        parts = (tensor[0].transpose(0, 1) for tensor in (query, key, value))
+        return _FlashRuns.apply(*parts, sixfold_runs, causal, scaling)[None], None
     sizes = [rows * length for rows, length in sixfold_runs]
     # split, not slices: its backward is one concatenation, where each slice's would fill a whole tensor
     parts = [tensor[0].transpose(0, 1).split(sizes) for tensor in (query, key, value)]
@@ -191,6 +255,7 @@ def _packed_inputs(flat: Flat) -> dict[str, Any]:
         "input_ids": flat.input_ids[None],
         "position_ids": flat.position_ids[None],
         "sixfold_runs": flat.runs(),
+        **({} if flat.types is None else {"token_type_ids": flat.types[None]}),
     }
 
 
@@ -199,14 +264,19 @@ def _cacheless(model: Any) -> dict[str, bool]:
     return {"use_cache": False} if getattr(model.config, "use_cache", None) is not None else {}
 
 
-def padded(flat: Flat, fill: int) -> tuple[Tensor, Tensor]:
-    """[rows, longest] ids and the mask that is 1 on real tokens."""
+def padded(flat: Flat, fill: int) -> dict[str, Tensor]:
+    """The batch as models usually take it: ids and mask (1 on real tokens), each [rows, longest]."""
     longest = max(flat.lengths)
     mask = torch.arange(longest)[None] < torch.tensor(flat.lengths)[:, None]
     mask = mask.to(flat.input_ids.device)
-    ids = torch.full(mask.shape, fill, dtype=torch.int64, device=mask.device)
-    ids[mask] = flat.input_ids
-    return ids, mask.long()
+
+    def spread(values: Tensor, fill: int) -> Tensor:
+        out = torch.full(mask.shape, fill, dtype=torch.int64, device=mask.device)
+        out[mask] = values
+        return out
+
+    types = {} if flat.types is None else {"token_type_ids": spread(flat.types, 0)}
+    return {"input_ids": spread(flat.input_ids, fill), "attention_mask": mask.long(), **types}
 
 
 def _fill(model: Any) -> int:
@@ -218,9 +288,8 @@ def token_logits(model: Any, flat: Flat) -> Tensor:
     if can_pack(model):
         with _packed(model):
             return model(**_packed_inputs(flat), **_cacheless(model)).logits[0]
-    ids, mask = padded(flat, _fill(model))
-    logits = model(input_ids=ids, attention_mask=mask, **_cacheless(model)).logits
-    return logits[mask.bool()]
+    inputs = padded(flat, _fill(model))
+    return model(**inputs, **_cacheless(model)).logits[inputs["attention_mask"].bool()]
 
 
 def row_logits(model: Any, flat: Flat) -> Tensor:
@@ -229,8 +298,7 @@ def row_logits(model: Any, flat: Flat) -> Tensor:
         with _packed(model):
             hidden = model.base_model(**_packed_inputs(flat), **_cacheless(model)).last_hidden_state[0]
         return _ROW_HEADS[model.config.model_type](model, hidden, flat)
-    ids, mask = padded(flat, _fill(model))
-    return model(input_ids=ids, attention_mask=mask, **_cacheless(model)).logits
+    return model(**padded(flat, _fill(model)), **_cacheless(model)).logits
 
 
 def hidden_states(model: Any, flat: Flat) -> Tensor:
@@ -239,5 +307,5 @@ def hidden_states(model: Any, flat: Flat) -> Tensor:
     if can_pack(model):
         with _packed(model):
             return base(**_packed_inputs(flat), **_cacheless(model)).last_hidden_state[0]
-    ids, mask = padded(flat, _fill(model))
-    return base(input_ids=ids, attention_mask=mask, **_cacheless(model)).last_hidden_state[mask.bool()]
+    inputs = padded(flat, _fill(model))
+    return base(**inputs, **_cacheless(model)).last_hidden_state[inputs["attention_mask"].bool()]

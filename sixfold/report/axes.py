@@ -69,7 +69,7 @@ def drawing(width: float, height: float, title: str, description: str, *children
 def nice_ticks(low: float, high: float, most: int = 5) -> list[float]:
     """Round numbers (1, 2 or 5 times a power of ten apart) within ``low`` and ``high``."""
     span = high - low
-    if not math.isfinite(span) or span <= 0:
+    if not math.isfinite(span) or span <= 1e-300:
         return [low]
     step = 10.0 ** math.floor(math.log10(span / most))
     step = next(step * factor for factor in (1, 2, 5, 10, 20) if span / (step * factor) <= most)

@@ -55,7 +55,7 @@ def bars(chart: Bars) -> str:
         names = [*names[:MOST_BARS], f"… {hidden:,} more"]
         rows = [(*counts[:MOST_BARS], sum(counts[MOST_BARS:])) for counts in rows]
     shorter = [show.shortened(name, 26) for name in names]
-    left = 14 + LETTER * 1.08 * max(map(show.width, shorter), default=4)
+    left = 14 + LETTER * 1.22 * max(map(show.width, shorter), default=4)
     columns = max(1, len(rows))
     each = min(300.0, max(120.0, (700 - left) / columns))
     line, top = 21.0, 26.0
@@ -65,12 +65,13 @@ def bars(chart: Bars) -> str:
         parts.append(label(name, left - 8, top + (place + 0.5) * line + 4, anchor="end", class_="name", full=full))
     for column, (series, counts) in enumerate(zip(chart.series, rows, strict=True)):
         start = left + column * each
-        total, most = sum(series.counts), max([*counts, 1])
+        total, most = sum(series.counts), max([*counts[:MOST_BARS], 1])
         room = each - 16 - LETTER * (max(map(len, map(show.count, counts)), default=1) + 8)
         parts.append(label(f"{series.name}  ({total:,})", start, 12, class_="axis-name"))
         parts.append(element("line", x1=start, x2=start, y1=top - 4, y2=height - 4, class_="axis"))
         for place, value in enumerate(counts):
-            long, y = value / most * room, top + place * line
+            # The row that sums up the rest has no bar: beside it the others would vanish.
+            long, y = value / most * room if place < MOST_BARS else 0.0, top + place * line
             parts.append(element("rect", x=start, y=y + 4, width=long, height=line - 8, class_=f"bar f{column % 8}"))
             share = f" ({show.percent(value / total, 0 if value / total >= 0.1 else 1)} %)" if total else ""
             parts.append(label(f"{show.count(value)}{share}", start + long + 5, y + line / 2 + 4))

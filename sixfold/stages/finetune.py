@@ -14,11 +14,13 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 from sixfold.errors import UsageError
 from sixfold.models import lineage, load, save
 from sixfold.models.load import Loaded
+from sixfold.models.shapes import forgets_case, has_types, widen
 from sixfold.score.scorer import Scorer
 from sixfold.stages.context import Context
 from sixfold.stages.rows import DataConfig, Prepared, prepare_rows
 from sixfold.tasks.contract import Cut, Encoded, OnLong, Task
 from sixfold.tasks.registry import full_name, settings_of, task_class
+from sixfold.tasks.token_classification import TokenClassification
 from sixfold.train import state
 from sixfold.train.config import TrainConfig
 from sixfold.train.events import Event, Started, Stopped
@@ -55,6 +57,7 @@ class Config(BaseModel):
     max_tokens: PositiveInt | None = Field(None, description="Longest example. Left out: the base's own limit.")
     on_long: OnLong = Field("error", description="A text over the limit: error, truncate (keep its start), window.")
     several: bool = Field(False, description="A text may have several labels, or none.")
+    word_shapes: bool = Field(True, description="Entities: give a base that forgets capitals the shapes of words.")
     class_weights: Literal["balanced"] | None = Field(None, description="balanced: rare classes weigh more.")
     abstain_below: float | None = Field(None, ge=0, le=1, description="No answer with a confidence under this.")
 
@@ -67,6 +70,8 @@ class Config(BaseModel):
     def new_task(self) -> Task:
         """The task before it has seen rows."""
         options = {key: value for key in ("several", "class_weights", "abstain_below") if (value := getattr(self, key))}
+        if "labels" in self.data.columns:
+            options["several"] = True
         name = full_name(self.task)
         if options and name != "text_classification":
             raise UsageError(f"{', '.join(options)} only fits text_classification", found=f"task: {name}")
@@ -131,6 +136,7 @@ def run(config: Config, context: Context, prepared: Prepared) -> dict[str, Any] 
 def _start(config: Config, context: Context, prepared: Prepared) -> _Work:
     task = config.new_task().learn(prepared.rows["train"])
     loaded = _load(config, context, task, prepared)
+    task = _with_shapes(config, context, task, loaded)
     loaded.model.to(_device())
     limit = min(config.max_tokens or loaded.tokenizer.model_max_length, loaded.tokenizer.model_max_length)
     encoded = {}
@@ -161,6 +167,17 @@ def _load(config: Config, context: Context, task: Task, prepared: Prepared) -> L
     for line in (*loaded.notes, f"new weights: {', '.join(loaded.new_weights) or 'none'}"):
         context.tell(f"  {line}")
     return loaded
+
+
+def _with_shapes(config: Config, context: Context, task: Task, loaded: Loaded) -> Task:
+    """Bring capitals back as token types where names are looked for and the tokenizer forgets them."""
+    if not (isinstance(task, TokenClassification) and not task.characters and config.word_shapes):
+        return task
+    if not (forgets_case(loaded.tokenizer) and has_types(loaded.model)):
+        return task
+    widen(loaded.model)
+    context.tell("  the tokenizer forgets capitals: words' shapes go in as token types")
+    return replace(task, shapes=True)
 
 
 def _from_scratch(config: ScratchConfig, context: Context, task: Task, prepared: Prepared) -> Loaded:

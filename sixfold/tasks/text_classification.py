@@ -80,12 +80,17 @@ class TextClassification:
                 object.__setattr__(self, name, tuple(value))
 
     @property
+    def target(self) -> str:
+        """The role that holds what is learnt."""
+        return "labels" if self.several else "label"
+
+    @property
     def columns(self) -> tuple[Column, ...]:
         several = ("labels", "tags", "topics") if self.several else ()
         return (
             Column("text", "text", names=("text", "sentence", "review", "content", "title"), help="what is classified"),
             Column(
-                "label",
+                self.target,
                 "labels" if self.several else "label",
                 target=True,
                 names=(*several, "label", "category", "intent", "class", "sentiment", "topic"),
@@ -94,7 +99,7 @@ class TextClassification:
         )
 
     def learn(self, rows: Rows) -> Self:
-        cells = [_names(cell) for cell in rows["label"]]
+        cells = [_names(cell) for cell in rows[self.target]]
         counts = Counter(label for names in cells for label in names)
         labels = self.labels or tuple(sorted(counts, key=_natural))
         if len(labels) < 2 and not self.several:
@@ -117,8 +122,8 @@ class TextClassification:
         parts, cut = pieces([len(row) for row in ids], limit - len(around), on_long)
         row = row_numbers(parts)
         columns: dict[str, Ragged | NDArray] = {"input_ids": framed(ids, parts, around), "row": row}
-        if "label" in rows.column_names:
-            columns["label"] = self._targets(rows["label"])[row]
+        if self.target in rows.column_names:
+            columns["label"] = self._targets(rows[self.target])[row]
         return Encoded(Examples(columns), cut)
 
     def _targets(self, cells: Sequence[Any]) -> NDArray:
@@ -188,7 +193,7 @@ class TextClassification:
 
     def tune(self, predictions: Sequence[LabelPrediction], rows: Rows) -> Self:
         """Fit the temperature (one label) or the thresholds (several) on validation rows."""
-        gold = self._targets(rows["label"])
+        gold = self._targets(rows[self.target])
         if self.several:
             cuts = multilabel.tune_thresholds(gold > 0, np.stack([p.probabilities for p in predictions]))
             return replace(self, thresholds=tuple(float(cut) for cut in cuts))
@@ -201,7 +206,7 @@ class TextClassification:
 
     def scores(self, predictions: Sequence[LabelPrediction], rows: Rows) -> dict[str, float]:
         probabilities = np.stack([p.probabilities for p in predictions])
-        gold = self._targets(rows["label"])
+        gold = self._targets(rows[self.target])
         if self.several:
             cuts = np.array(self.thresholds or [0.5] * len(self.labels))
             predicted, true = probabilities >= cuts, gold > 0
@@ -225,11 +230,11 @@ class TextClassification:
     def evaluate(self, predictions: Sequence[LabelPrediction], rows: Rows, *, seed: int) -> dict[str, Any]:
         probabilities = np.stack([p.probabilities for p in predictions])
         if self.several:
-            gold = self._targets(rows["label"])
+            gold = self._targets(rows[self.target])
             cuts = self.thresholds or (0.5,) * len(self.labels)
             result = multilabel.evaluate_multi(gold > 0, probabilities, cuts, self.labels, seed=seed).to_dict()
             return {**result, "mistakes": self._mistakes(predictions, rows)}
-        names = [_one(cell) for cell in rows["label"]]
+        names = [_one(cell) for cell in rows[self.target]]
         # A label that training never saw counts as missed: it gets a class of its own that is never predicted.
         labels = (*self.labels, *sorted(set(names) - set(self.labels)))
         index = {label: place for place, label in enumerate(labels)}
@@ -245,7 +250,7 @@ class TextClassification:
 
     def _mistakes(self, predictions: Sequence[LabelPrediction], rows: Rows) -> list[dict[str, Any]]:
         """Wrong answers, the surest first."""
-        gold = [set(_names(cell)) for cell in rows["label"]]
+        gold = [set(_names(cell)) for cell in rows[self.target]]
         wrong = [place for place, p in enumerate(predictions) if not p.abstained and set(p.labels) != gold[place]]
         wrong.sort(key=lambda place: -predictions[place].confidence)
         texts, where = rows["text"], places(rows)

@@ -20,8 +20,9 @@ from sixfold.metrics.scores import f1
 from sixfold.metrics.tagging import Span, spans, tags_of
 from sixfold.models.forward import Flat, token_logits
 from sixfold.models.head import Head
+from sixfold.models.shapes import shape
 from sixfold.tasks.contract import Ask, Batch, Encoded, OnLong, Predictor, Rows, Term
-from sixfold.tasks.encoding import Piece, calibrated, frame, framed, pieces, places, row_numbers, word_ids
+from sixfold.tasks.encoding import Frame, Piece, calibrated, frame, framed, pieces, places, row_numbers, word_ids
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -58,12 +59,14 @@ class TokenClassification:
         temperature: divides logits; fitted on validation.
         characters: the rows' words are single characters, as usual for Chinese.
         calibrated_on: validation words that the temperature was fitted on; 0 where they told none.
+        shapes: the words' capitals go in as token types, since the tokenizer forgets them.
     """
 
     labels: tuple[str, ...] = ()
     temperature: float = 1.0
     characters: bool = False
     calibrated_on: int = 0
+    shapes: bool = False
 
     name: ClassVar[str] = "token_classification"
     metric: ClassVar[str] = "f1"
@@ -105,6 +108,8 @@ class TokenClassification:
             "word": Ragged.of([numbers for numbers, _ in words]),
             "place": Ragged.of([at + len(around.before) for _, at in words]),
         }
+        if self.shapes:
+            columns["type"] = _types(sentences, ids, firsts, parts, around)
         if "tags" in rows.column_names:
             targets = self._targets(rows["tags"], [len(sentence) for sentence in sentences])
             columns["tag"] = Ragged.of(
@@ -135,8 +140,9 @@ class TokenClassification:
         """The tokens, and where in them each judged word begins."""
         ids, place = examples.ragged("input_ids"), examples.ragged("place")
         begins = place.values + np.repeat(ids.offsets[:-1], place.lengths)
+        types = examples.ragged("type").values if "type" in examples.columns else None
         return {
-            "flat": Flat.of(ids.values, ids.lengths),
+            "flat": Flat.of(ids.values, ids.lengths, types),
             "begins": torch.from_numpy(begins.astype(np.int64)),
             "judged": tuple(place.lengths.tolist()),
         }
@@ -236,6 +242,23 @@ class TokenClassification:
             for (kind, start, end), confidence in zip(prediction.entities, prediction.confidences, strict=True)
         ]
         return {"tags": list(prediction.tags), "entities": found}
+
+
+def _types(
+    sentences: Sequence[Sequence[str]],
+    ids: Sequence[Sequence[int]],
+    firsts: Sequence[NDArray],
+    parts: Sequence[Piece],
+    around: Frame,
+) -> Ragged:
+    """The shape of its word for each token of each piece; 0 for the frame."""
+    table = {word: shape(word) for sentence in sentences for word in sentence}
+    rows = []
+    for sentence, tokens, first in zip(sentences, ids, firsts, strict=True):
+        kinds = np.array([table[word] for word in sentence], dtype=np.int32)
+        rows.append(np.repeat(kinds, np.diff(np.append(first, len(tokens)))))
+    before, after = [0] * len(around.before), [0] * len(around.after)
+    return Ragged.of([[*before, *rows[part.row][part.start : part.end], *after] for part in parts])
 
 
 def _words_in(firsts: NDArray, part: Piece) -> tuple[NDArray, NDArray]:

@@ -30,8 +30,8 @@ class _ByteDropout(torch.autograd.Function):
 
 
 def byte_dropout(x: Tensor, rate: float) -> Tensor:
-    """``x`` with each number set to 0 at ``rate`` (rounded to a 256th) and the rest scaled up. CPU tensors."""
-    threshold = round(rate * 256)
+    """``x`` with each number set to 0 at ``rate`` (to a 256th, 255 at most) and the rest scaled up. CPU tensors."""
+    threshold = min(255, round(rate * 256))
     return _ByteDropout.apply(x, threshold) if threshold else x
 
 

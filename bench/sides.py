@@ -1,0 +1,121 @@
+"""What the speed comparisons share: two processes that take turns, a virtual environment for a peer, this machine's peak."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+VENVS = ROOT / ".bench"
+
+
+def peer_python(name: str, packages: Sequence[str]) -> Path:
+    """The interpreter of a peer's own virtual environment, made on first use."""
+    folder = VENVS / name
+    python = folder / "bin" / "python"
+    stamp = folder / ".packages"
+    wanted = "\n".join(packages)
+    if not stamp.exists() or stamp.read_text(encoding="utf-8") != wanted:
+        subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+        subprocess.run([str(python), "-m", "pip", "install", "--quiet", *packages], check=True)
+        stamp.write_text(wanted, encoding="utf-8")
+    return python
+
+
+@dataclass
+class Side:
+    """One process that works when it is told to."""
+
+    name: str
+    command: list[str]
+    steps: int = 0
+    done: int = 0
+    seconds: float = 0.0
+    slices: list[float] = field(default_factory=list)
+
+    def start(self) -> None:
+        environment = {**os.environ, "TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1", "PYTHONWARNINGS": "ignore"}
+        self.process = subprocess.Popen(
+            self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+        )
+        self.steps = int(self.answer("ready")["ready"])
+
+    def answer(self, key: str) -> dict[str, Any]:
+        """The next line of JSON with ``key``; whatever else a peer prints is passed over."""
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            if line.startswith("{") and key in (found := _json(line)):
+                return found
+        raise SystemExit(f"{self.name} ended early (exit code {self.process.wait()})")
+
+    def go(self, steps: int) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(f"go {steps}\n")
+        self.process.stdin.flush()
+        told = self.answer("step")
+        self.slices.append(told["seconds"] / (told["step"] - self.done))
+        self.seconds += told["seconds"]
+        self.done = told["step"]
+
+
+def _json(line: str) -> dict[str, Any]:
+    try:
+        found = json.loads(line)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def take_turns(sides: Sequence[Side], share: float = 0.05) -> list[float]:
+    """Run all sides to their end, a share of their steps at a time, in turns; gives the peak measured between turns."""
+    peaks = []
+    for side in sides:
+        side.start()
+    while any(side.done < side.steps for side in sides):
+        peaks.append(matrix_peak())
+        for side in sides:
+            if side.done < side.steps:
+                side.go(max(1, round(side.steps * share)))
+    for side in sides:
+        side.answer("done")
+        side.process.wait()
+    return peaks
+
+
+def matrix_peak(size: int = 1536, seconds: float = 0.4) -> float:
+    """Multiplications and additions a second of an fp32 matrix product, in a process that then lets go of the cores."""
+    code = (
+        "import time,torch\n"
+        f"a=torch.randn({size},{size});b=torch.randn({size},{size})\n"
+        "for _ in range(3): a@b\n"
+        "s=time.perf_counter();n=0\n"
+        f"while time.perf_counter()-s<{seconds}: a@b;n+=1\n"
+        f"print(2*{size}**3*n/(time.perf_counter()-s))"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return float(found.stdout)
+
+
+def machine() -> str:
+    """The processor and what runs on it, without the machine's name."""
+    import torch
+
+    model = next(
+        (line.split(":", 1)[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
+        platform.processor(),
+    ) if Path("/proc/cpuinfo").exists() else platform.processor()
+    features = torch.backends.cpu.get_cpu_capability()
+    return f"{model}, {os.cpu_count()} cores, {features}, torch {torch.__version__}, {date.today()}"
+
+
+def clock() -> float:
+    return time.perf_counter()
