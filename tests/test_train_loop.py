@@ -174,14 +174,14 @@ def test_no_examples_is_told() -> None:
 
 
 class Poisoned(TextClassification):
-    """Gives a loss that is no number once row 1007 is in the step."""
+    """Gives a loss that is no number once row 1000 is in the step."""
 
     def collate(self, examples: Examples, rng: np.random.Generator) -> dict[str, Any]:
         return {**super().collate(examples, rng), "row": examples.dense("row")}
 
     def loss(self, model: torch.nn.Module, batch: dict[str, Any]) -> dict[str, Any]:
         terms = super().loss(model, batch)
-        if 1007 in batch["row"]:
+        if 1000 in batch["row"]:
             terms["label"] = type(terms["label"])(terms["label"].sum * math.nan, terms["label"].count)
         return terms
 
@@ -195,7 +195,7 @@ def test_a_loss_that_is_no_number_names_its_rows_and_leaves_the_last_state(tmp_p
         ):
             events.append(event)  # noqa: PERF402 (what came before the error counts)
     rows = [int(row) for row in str(caught.value.where).removeprefix("training rows ").split(" …")[0].split(", ")]
-    assert 1007 in rows
+    assert 1000 in rows
     assert len(rows) == 8
     last = kinds(events, Saved)[-1].step
     assert last == kinds(events, Step)[-1].step

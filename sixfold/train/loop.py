@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from sixfold.data.batching import Indices, Steps, padded_tokens
 from sixfold.data.examples import Examples
-from sixfold.errors import DataError
+from sixfold.errors import DataError, ModelError, unknown
 from sixfold.models.forward import Flat, can_pack
 from sixfold.tasks.contract import Batch, Task, Term, WholeBatchTask
 from sixfold.train import state as states
@@ -85,7 +85,13 @@ class _Run:
             self.progress, weights, self.best, states.optimiser_tensors(self.optimiser), states.rng_state()
         )
 
-    def resume(self, state: states.State) -> None:
+    def resume(self, state: states.State, folder: Path) -> None:
+        if _shapes(state.weights) != _shapes(self.parameters):
+            raise ModelError(
+                "the saved training state is of another model or other examples",
+                where=folder,
+                hint=f"remove {folder} to start this stage again",
+            )
         self.progress = state.progress
         self.put(state.weights)
         self.best = {name: tensor.to(self.device) for name, tensor in state.best.items()}
@@ -132,7 +138,8 @@ class _Run:
         loss, terms = self.backward(self.batches(micro))
         norm = float(nn.utils.clip_grad_norm_(list(self.parameters.values()), self.config.clip))
         if not (math.isfinite(loss) and math.isfinite(norm)):
-            _refuse_nan(self.examples, micro, loss, self.progress.step)
+            what = f"the loss is {loss}" if not math.isfinite(loss) else f"the gradient's norm is {norm}"
+            _refuse_nan(self.examples, micro, what, self.progress.step)
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
         self.progress.step += 1
@@ -159,7 +166,8 @@ class _Run:
         with torch.no_grad():
             scores = evaluate(self.model)
         self.model.train()
-        assert metric in scores, f"{metric} is not among {sorted(scores)}"
+        if metric not in scores:
+            raise unknown("metric", metric, scores, where="train.metric")
         best = better(metric, scores[metric], self.progress.best_score)
         if best:
             self.progress.best_score, self.progress.best_step = scores[metric], self.progress.step
@@ -171,9 +179,13 @@ class _Run:
         return Evaluated(self.progress.step, epoch, scores, metric, best, time.perf_counter() - start)
 
 
+def _shapes(weights: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(value.shape) for name, value in weights.items()}
+
+
 def _divided(terms: dict[str, Term], totals: dict[str, float]) -> Tensor:
     """The step's share of the loss that these terms are: each sum over the whole step's count."""
-    return torch.stack([term.weight * term.sum / max(totals[name], 1.0) for name, term in terms.items()]).sum()
+    return torch.stack([term.weight * term.sum / (totals[name] or 1.0) for name, term in terms.items()]).sum()
 
 
 def _summed_backward(task: Task, model: nn.Module, batches: Sequence[Batch]) -> tuple[float, dict[str, float]]:
@@ -188,7 +200,7 @@ def _summed_backward(task: Task, model: nn.Module, batches: Sequence[Batch]) -> 
         part.backward()
         loss += float(part.detach())
         for name, term in terms.items():
-            means[name] += float(term.sum.detach()) / max(totals[name], 1.0)
+            means[name] += float(term.sum.detach()) / (totals[name] or 1.0)
     return loss, means
 
 
@@ -214,14 +226,14 @@ def _cached_backward(
         states.restore_rng(rng)
         task.represent(model, batch).backward(gradient)
     states.restore_rng(after)
-    return float(loss.detach()), {name: float(term.sum.detach()) / max(term.count, 1) for name, term in terms.items()}
+    return float(loss.detach()), {name: float(term.sum.detach()) / (term.count or 1.0) for name, term in terms.items()}
 
 
-def _refuse_nan(examples: Examples, micro: Sequence[Indices], loss: float, step: int) -> None:
+def _refuse_nan(examples: Examples, micro: Sequence[Indices], what: str, step: int) -> None:
     indices = np.concatenate(list(micro))
     rows = examples.dense("row")[indices] if "row" in examples.columns else indices
     raise DataError(
-        f"the loss is {loss} at step {step + 1}: training stopped before it could spoil the weights",
+        f"{what} at step {step + 1}: training stopped before it could spoil the weights",
         where=f"training rows {', '.join(str(row) for row in sorted(rows.tolist())[:8])} …",
         hint="lower the learning rate, or look at these rows; the last good state is kept",
     )
@@ -299,6 +311,8 @@ def fit(
 
     Raises:
         DataError: no examples, or a loss that is not a number.
+        UsageError: the evaluation does not give the metric that the config names.
+        ModelError: the saved state cannot be read, or is of another model.
         StorageError: a state could not be written; the one before it is whole.
     """
     if not len(examples):
@@ -311,7 +325,8 @@ def fit(
         torch.manual_seed(seed)
         saved = states.load(folder) if folder is not None else None
         if saved is not None:
-            run.resume(saved)
+            assert folder is not None
+            run.resume(saved, folder)
         model.train()
         yield Started(run.total, run.progress.step, tuple(choices))
         yield from _go(run, folder, evaluate, stop)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -125,14 +125,22 @@ def save(state: State, folder: Path) -> Path:
         except BaseException:
             shutil.rmtree(work, ignore_errors=True)
             raise
-    for old in _states(folder):
-        if old != target:
-            shutil.rmtree(old)
+    _remove([old for old in _states(folder) if old != target] + _left_over(folder))
     return target
 
 
 def _states(folder: Path) -> list[Path]:
     return sorted(folder.glob(f"{_PREFIX}*"))
+
+
+def _left_over(folder: Path) -> list[Path]:
+    """What a killed process left of a state it was writing."""
+    return list(folder.glob(f".{_PREFIX}*.tmp"))
+
+
+def _remove(paths: Iterable[Path]) -> None:
+    for path in paths:
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def load(folder: Path) -> State | None:
@@ -155,5 +163,4 @@ def load(folder: Path) -> State | None:
 
 def clear(folder: Path) -> None:
     """Remove the states of a finished run."""
-    for path in _states(folder):
-        shutil.rmtree(path)
+    _remove([*_states(folder), *_left_over(folder)])
