@@ -45,7 +45,9 @@ def prepare(name: str, folder: Path, seed: int, limit: int | None) -> dict[str, 
     for split in ("train", "validation"):
         encoded = task.encode(rows[split], loaded.tokenizer, loaded.tokenizer.model_max_length, "truncate")
         tokens[split] = int(encoded.examples.lengths.sum())
-        lines = (json.dumps({key: row[key] for key in keys}, ensure_ascii=False) for row in _bio(rows[split], task_name))
+        lines = (
+            json.dumps({key: row[key] for key in keys}, ensure_ascii=False) for row in _bio(rows[split], task_name)
+        )
         (folder / f"{split}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
     (folder / "labels.json").write_text(json.dumps(task.labels), encoding="utf-8")
     linear = sum(p.numel() for n, p in loaded.model.named_parameters() if p.ndim == 2 and "embeddings" not in n)
@@ -160,9 +162,13 @@ def told(args: argparse.Namespace, facts: dict[str, Any], sides: list[Side], pea
     tokens = facts["tokens"]["train"] * args.epochs
     flops = 6 * facts["matrix_parameters"]
     peak = statistics.median(peaks)
-    print(f"\n{args.data}: {tokens:,.0f} tokens, {args.batch} rows a step, seed {args.seed}, "
-          f"{'bf16' if args.bf16 else 'fp32'}; {machine()}")
-    print(f"fp32 matrix peak between turns: median {peak / 1e9:.0f}, {min(peaks) / 1e9:.0f} to {max(peaks) / 1e9:.0f} GFLOP/s\n")
+    print(
+        f"\n{args.data}: {tokens:,.0f} tokens, {args.batch} rows a step, seed {args.seed}, "
+        f"{'bf16' if args.bf16 else 'fp32'}; {machine()}"
+    )
+    print(
+        f"fp32 matrix peak between turns: median {peak / 1e9:.0f}, {min(peaks) / 1e9:.0f} to {max(peaks) / 1e9:.0f} GFLOP/s\n"
+    )
     print("| side | seconds | tokens/s | sixfold is | median of turns | share of the peak | score |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
     ours = sides[0]

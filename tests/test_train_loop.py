@@ -73,7 +73,11 @@ def test_a_run_tells_its_steps_in_order() -> None:
     assert sum(step.tokens for step in steps) == 2 * examples().lengths.sum()
     assert stopped == Stopped(8, "done", 8, None)
     assert all(math.isfinite(step.loss) and step.loss == pytest.approx(step.terms["label"]) for step in steps)
-    assert steps[-1].loss < steps[0].loss
+
+
+def test_a_run_learns() -> None:
+    steps = kinds(list(fit(model(), TASK, examples(), settings(epochs=12), seed=1)), Step)
+    assert max(step.loss for step in steps[-4:]) < 0.2 < 0.6 < min(step.loss for step in steps[:4])
 
 
 def test_the_rate_follows_the_schedule() -> None:
@@ -96,8 +100,10 @@ def test_small_micro_batches_learn_what_one_batch_learns(task: TextClassificatio
     first = kinds(list(fit(whole, task, examples(), settings(epochs=1, micro_tokens=10_000), seed=1)), Step)
     second = kinds(list(fit(cut, task, examples(), settings(epochs=1, micro_tokens=1), seed=1)), Step)
     assert [step.loss for step in second] == pytest.approx([step.loss for step in first], abs=1e-6)
-    for name, value in weights(whole).items():
-        torch.testing.assert_close(weights(cut)[name], value, atol=1e-6, rtol=1e-5, msg=name)
+    # not the weights: Adam makes a full step of a gradient that is all rounding, such as that of a key's bias
+    assert [step.grad_norm for step in second] == pytest.approx([step.grad_norm for step in first], rel=1e-5)
+    logits = [of.eval()(input_ids=torch.tensor([[1, 5, 9, 2], [1, 6, 7, 2]])).logits for of in (whole, cut)]
+    torch.testing.assert_close(*logits, atol=1e-5, rtol=1e-5)
 
 
 def test_a_step_whose_weights_add_up_to_less_than_one_is_still_a_mean() -> None:

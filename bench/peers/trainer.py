@@ -35,11 +35,11 @@ class Turns(TrainerCallback):
         words = sys.stdin.readline().split()
         self.left, self.start = int(words[1]), time.perf_counter()
 
-    def on_train_begin(self, args, state, control, **kwargs):  # noqa: ANN001, ANN003, ANN201
+    def on_train_begin(self, args, state, control, **kwargs):
         print(json.dumps({"ready": state.max_steps}), flush=True)
         self.wait()
 
-    def on_step_end(self, args, state, control, **kwargs):  # noqa: ANN001, ANN003, ANN201
+    def on_step_end(self, args, state, control, **kwargs):
         self.left -= 1
         if self.left == 0 or state.global_step == state.max_steps:
             seconds = time.perf_counter() - self.start
@@ -53,7 +53,7 @@ def read(path: str) -> list[dict]:
         return [json.loads(line) for line in file]
 
 
-def encode(rows: list[dict], tokenizer, labels: list[str], task: str) -> Dataset:  # noqa: ANN001
+def encode(rows: list[dict], tokenizer, labels: list[str], task: str) -> Dataset:
     index = {label: place for place, label in enumerate(labels)}
     if task == "text_classification":
         ids = tokenizer([row["text"] for row in rows], truncation=True)
@@ -107,9 +107,7 @@ def main() -> None:
         disable_tqdm=True,
         **({"train_sampling_strategy": "group_by_length"} if args.group_by_length else {}),
     )
-    trainer = Trainer(
-        model=model, args=arguments, train_dataset=train, data_collator=collator, callbacks=[Turns()]
-    )
+    trainer = Trainer(model=model, args=arguments, train_dataset=train, data_collator=collator, callbacks=[Turns()])
     trainer.train()
     logits = trainer.predict(validation).predictions
     with open(args.out, "w", encoding="utf-8") as file:

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from sixfold.errors import UsageError
-from sixfold.report.blocks import Page, Section, Tile, Tiles
-from sixfold.report.evaluation import classification_sections, entity_sections
+from sixfold.report.blocks import Cell, Format, Page, Section, Tile, Tiles, table
+from sixfold.report.evaluation import calibration_section, classification_sections, entity_sections, estimate
 from sixfold.report.page import fragment, write
 from sixfold.report.provenance import data_sections, lineage_sections, training_sections
 
@@ -33,6 +33,8 @@ def write_report(run: str | Path) -> Path:
     run = Path(run)
     stages = results_of(run)
     sections = tuple(section for stage in stages for section in _SECTIONS[stage["stage"]](stage, len(stages) > 1))
+    if len(stages) > 1:
+        sections = (_overview(stages), *sections)
     titles = ", then ".join(f"{stage['stage']} {_short(stage)}" for stage in stages)
     page = Page(title=run.name, subtitle=titles, facts=_facts(stages), sections=sections)
     target = run / "report.html"
@@ -75,12 +77,14 @@ def _finetune(stage: dict[str, Any], several: bool) -> list[Section]:
         title = f"Results on {split} rows"
         if result["kind"] == "entities":
             out += entity_sections(result, title=title, mistakes=result["mistakes"])
+            if result.get("calibration"):
+                out.insert(-1, calibration_section(result["calibration"], "words"))
         else:
             out += classification_sections(
                 result, title=title, calibration=result.get("calibration"), mistakes=result["mistakes"]
             )
     out += [
-        *training_sections(stage["training"]),
+        *training_sections({**stage["training"], "steps": _charted(stage["training"]["steps"])}),
         *data_sections(stage["data"]),
         *lineage_sections(stage["lineage"]),
     ]
@@ -88,6 +92,29 @@ def _finetune(stage: dict[str, Any], several: bool) -> list[Section]:
         return out
     name = _short(stage)
     return [Section(f"{name}: {part.title}", part.blocks, f"{name}-{part.id}") for part in out]
+
+
+def _charted(steps: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What is worth a curve of each step."""
+    keys = ("step", "loss", "learning_rate", "tokens_per_second", "grad_norm")
+    return [{key: step[key] for key in keys} for step in steps]
+
+
+def _overview(stages: list[dict[str, Any]]) -> Section:
+    """What each stage made and how good it is, in one table."""
+    rows: list[list[Cell]] = []
+    for stage in stages:
+        split = "test" if "test" in stage["evaluations"] else next(iter(stage["evaluations"]), None)
+        for metric in stage["evaluations"][split]["metrics"].values() if split else ():
+            cell = estimate(metric)
+            rows.append(
+                [_short(stage), stage["task"], str(stage["base"]), metric["name"], cell, metric["count"], split]
+            )
+    columns: list[tuple[str, Format]] = [
+        *(("Stage", "text"), ("Base", "text"), ("Metric", "text")),
+        *(("Value", "interval"), ("n", "count"), ("Split", "text")),
+    ]
+    return Section("In short", (table(columns, rows),), "in-short")
 
 
 _SECTIONS: dict[str, Callable[[dict[str, Any], bool], list[Section]]] = {"finetune": _finetune}

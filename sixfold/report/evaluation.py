@@ -71,7 +71,7 @@ def classification_sections(
         blocks.append(_selective(result))
     sections = [Section(title, tuple(blocks), "results")]
     if calibration is not None:
-        sections.append(_calibration_section(calibration))
+        sections.append(calibration_section(calibration))
     if mistakes:
         sections.append(_mistakes_section(mistakes, "the surest of the wrong answers first"))
     return tuple(sections)
@@ -221,16 +221,22 @@ def _selective(result: Result) -> Group:
     return Group("What staying silent would buy", (chart, grid))
 
 
-def _calibration_section(calibration: Result) -> Section:
+def calibration_section(calibration: Result, noun: str = "rows") -> Section:
+    """Reliability before and after the temperature.
+
+    Args:
+        calibration: ``temperature``, ``before`` and ``after``, as ``metrics.calibration.before_and_after`` gives them.
+        noun: what was judged: rows, words.
+    """
     before, after, fitted = calibration["before"], calibration["after"], calibration["temperature"]
     if fitted["found"]:
         told = (
             f"Dividing the scores by one temperature, {show.number(fitted['value'])}, fitted on "
-            f"{fitted['count']:,} validation rows, changes no answer, only how sure the model says it is."
+            f"{fitted['count']:,} validation {noun}, changes no answer, only how sure the model says it is."
         )
     else:
         told = (
-            "The validation rows tell no temperature (none, too few, or all of them right), "
+            "The validation {noun} tell no temperature (none, too few, or all of them right), "
             "so the confidences were left as they are."
         )
     rows: list[list[Cell]] = [
@@ -245,10 +251,10 @@ def _calibration_section(calibration: Result) -> Section:
         "Calibration",
         (
             *((Notice("warning", WORSE_CALIBRATED),) if worse else ()),
-            Text(f"A calibrated model is right on 80 % of the rows where it is 80 % sure. {told}"),
+            Text(f"A calibrated model is right on 80 % of the {noun} where it is 80 % sure. {told}"),
             Reliability(
                 (Diagram("As trained", _bins(before)), Diagram("With temperature", _bins(after))),
-                f"Of {before['ece']['count']:,} test rows. On the dashed line confidence is what it claims to be.",
+                f"Of {before['ece']['count']:,} held-out {noun}. On the dashed line confidence is what it claims to be.",
             ),
             table(columns, written),
         ),

@@ -28,14 +28,13 @@ def tracked(events: Iterable[Event], folder: Path) -> Iterator[Event]:
             if isinstance(event, Started):
                 kept = [line for line in read(log) if line.get("step", 0) <= event.first_step]
                 log.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
-                file = stack.enter_context(log.open("a", encoding="utf-8"))
+                # by lines: a step has to stand here before its state is saved, whenever the process is killed
+                file = stack.enter_context(log.open("a", buffering=1, encoding="utf-8"))
                 writer = SummaryWriter(str(folder / "tensorboard"), purge_step=event.first_step + 1)
                 stack.callback(writer.close)
             file.write(json.dumps(_plain(event)) + "\n")
             for name, value in _scalars(event).items():
                 writer.add_scalar(name, value, event.step)  # type: ignore[union-attr]
-            if isinstance(event, Evaluated | Saved | Stopped):
-                file.flush()
             yield event
 
 

@@ -1,0 +1,136 @@
+"""The scorer: answers in the order asked, the same as one by one, in batches under the budget, with an exact ledger."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from transformers import BertConfig, BertForSequenceClassification, LlamaConfig, LlamaForSequenceClassification
+
+from sixfold.data.examples import Examples, Ragged
+from sixfold.models.forward import Flat, row_logits
+from sixfold.score.scorer import Scorer
+from sixfold.tasks.contract import Ask, Batch, Limits
+
+SIZES = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
+LENGTHS = [3, 9, 1, 9, 4, 12, 2, 2]
+
+
+def bert(attention: str = "sdpa") -> torch.nn.Module:
+    torch.manual_seed(0)
+    config = BertConfig(**SIZES, vocab_size=40, hidden_dropout_prob=0.5, initializer_range=0.3)
+    return BertForSequenceClassification._from_config(config, attn_implementation=attention)
+
+
+def llama() -> torch.nn.Module:
+    torch.manual_seed(0)
+    return LlamaForSequenceClassification(LlamaConfig(**SIZES, vocab_size=40, pad_token_id=0, initializer_range=0.3))
+
+
+MODELS = {"packed": bert(), "padded": bert("eager"), "decoder": llama()}
+
+
+def examples(lengths: list[int] = LENGTHS) -> Examples:
+    draw = np.random.default_rng(1)
+    runs = [draw.integers(1, 40, length) for length in lengths]
+    return Examples({"input_ids": Ragged.of(runs), "number": np.arange(len(runs))})
+
+
+class Watched:
+    """A question that remembers the batches it was handed."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[int]] = []
+
+    @property
+    def ask(self) -> Ask:
+        return Ask("logits", self.collate, self.read)
+
+    def collate(self, part: Examples) -> Batch:
+        self.batches.append(part.dense("number").tolist())
+        ids = part.ragged("input_ids")
+        return {"flat": Flat.of(ids.values, ids.lengths), "number": torch.from_numpy(part.dense("number"))}
+
+    def read(self, model: torch.nn.Module, batch: Batch) -> list[NDArray]:
+        assert torch.is_inference_mode_enabled()
+        logits = row_logits(model, batch["flat"])
+        return [np.append(row, number) for row, number in zip(logits.numpy(), batch["number"].numpy(), strict=True)]
+
+
+def asked(model: torch.nn.Module, given_: Examples, **options: Any) -> tuple[NDArray, Scorer, Watched]:
+    scorer, watched = Scorer(model, **options), Watched()
+    return np.array(scorer.ask(given_, watched.ask)), scorer, watched
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_answers_come_in_the_order_asked_and_equal_one_by_one(name: str) -> None:
+    together, _, watched = asked(MODELS[name], examples(), budget=20)
+    assert together[:, -1].tolist() == list(range(8))
+    assert len(watched.batches) > 2
+    for number in range(8):
+        alone, _, _ = asked(MODELS[name], examples().take([number]))
+        np.testing.assert_allclose(together[number], alone[0], atol=1e-5)
+    assert np.ptp(together[:, 0]) > 0.01, "the answers differ from each other"
+
+
+def test_padded_and_packed_answer_alike() -> None:
+    packed, padded = (asked(MODELS[name], examples())[0] for name in ("packed", "padded"))
+    np.testing.assert_allclose(packed, padded, atol=1e-5)
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.lists(st.integers(1, 12), min_size=1, max_size=9), st.integers(1, 40))
+def test_no_batch_exceeds_the_budget_unless_it_is_one_long_example(lengths: list[int], budget: int) -> None:
+    for name in ("packed", "padded"):
+        _, _, watched = asked(MODELS[name], examples(lengths), budget=budget)
+        for batch in watched.batches:
+            inside = [lengths[number] for number in batch]
+            cost = sum(inside) if name == "packed" else max(inside) * len(inside)
+            assert cost <= budget or len(batch) == 1
+        assert sorted(sum(watched.batches, [])) == list(range(len(lengths)))
+
+
+def test_the_ledger_counts_what_was_computed() -> None:
+    done: list[int] = []
+    _, scorer, _ = asked(MODELS["padded"], examples(), budget=24, progress=done.append)
+    # longest first: 12+9 (padded to 12), 9+4, 3+2+2+1
+    assert (scorer.ledger.queries, scorer.ledger.model_calls) == (8, 8)
+    assert scorer.ledger.tokens == sum(LENGTHS) == 42
+    assert scorer.ledger.padded_tokens == 24 + 18 + 12
+    assert done == [2, 2, 4]
+    assert scorer.ledger.seconds > 0
+    scorer.ask(examples([5]), Watched().ask)
+    assert (scorer.ledger.queries, scorer.ledger.tokens, scorer.ledger.padded_tokens) == (9, 47, 59)
+
+
+def test_a_packed_batch_has_no_padding() -> None:
+    _, scorer, watched = asked(MODELS["packed"], examples(), budget=24)
+    assert scorer.ledger.padded_tokens == scorer.ledger.tokens == 42
+    assert [[LENGTHS[n] for n in batch] for batch in watched.batches] == [[12, 9], [9, 4, 3, 2, 2, 1]]
+
+
+def test_nothing_asked_is_nothing_answered() -> None:
+    scorer = Scorer(MODELS["packed"])
+    assert scorer.ask(examples([]), Watched().ask) == []
+    assert (scorer.ledger.queries, scorer.ledger.tokens) == (0, 0)
+
+
+def test_a_model_in_training_is_put_into_evaluation() -> None:
+    first, second = (asked(bert().train(), examples())[0] for _ in range(2))
+    assert np.array_equal(first, second), "no dropout"
+
+
+def test_bf16_is_near_fp32() -> None:
+    exact, rough = (asked(MODELS["packed"], examples(), precision=name)[0] for name in ("fp32", "bf16"))
+    assert not np.array_equal(exact, rough)
+    np.testing.assert_allclose(exact, rough, atol=0.05)
+
+
+def test_a_scorer_writes_no_text() -> None:
+    with pytest.raises(AssertionError, match="generator"):
+        Scorer(MODELS["packed"]).generate(examples(), Limits(3))
