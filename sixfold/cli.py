@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -74,6 +75,17 @@ def _run(recipe: Recipe, runs: Path) -> None:
     console.print(f"report: {done.report}")
 
 
+def _write(lines: Iterable[str]) -> None:
+    """Lines to standard output. A reader that goes away (such as ``| head``) is no error."""
+    try:
+        for line in lines:
+            sys.stdout.write(line + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # What is left in the buffer must not raise again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def _pairs(given: list[str] | None) -> dict[str, str]:
     """``ROLE=NAME`` flags as a mapping."""
     out = {}
@@ -122,6 +134,8 @@ def check(
     from sixfold.tasks.registry import task_class
 
     kind: Any = task_class(task)
+    if several and kind.name != "text_classification":
+        raise UsageError("--several only fits text_classification", found=f"--task {task}")
     made = kind(several=True) if several else kind()
     checked = command.run(source, made.columns, columns=_pairs(column), encoding=encoding, console=_console())
     if checked.errors:
@@ -164,13 +178,15 @@ def predict(
     encoding: Encoding = None,
 ) -> None:
     """Answer texts: JSON lines out, one a row. Memory does not grow with the file."""
-    from sixfold.commands.predict import Model, json_lines, written
+    from sixfold.commands.predict import Model, json_lines, text_lines, written
 
     model = Model.load(checkpoint)
-    answers = model.predict_lines(sys.stdin) if source == "-" else model.predict_file(source, encoding=encoding)
+    if source == "-":
+        answers = model.predict_lines(text_lines(sys.stdin.buffer, encoding))
+    else:
+        answers = model.predict_file(source, encoding=encoding)
     if out is None:
-        for line in json_lines(answers):
-            sys.stdout.write(line + "\n")
+        _write(json_lines(answers))
         return
     count = written(json_lines(answers), out)
     _console(stderr=True).print(f"{count:,} answers in {out}")
@@ -312,10 +328,10 @@ def main() -> None:
     except (KeyboardInterrupt, typer.Abort):
         _console(stderr=True).print("stopped")
         code = Interrupted.exit_code
-    except BrokenPipeError:
-        # The reader has gone (such as `| head`); what is left in the buffer must not raise again at exit.
-        sys.stdout = None
-        code = 0
+    except OSError as error:
+        # a full disk, no permission, a file where a folder should be: whichever file it was
+        _console(stderr=True).print(f"{error.strerror or error}\n  where: {error.filename or 'unknown'}", markup=False)
+        code = SixfoldError.exit_code
     except _usage_error() as error:
         error.show()  # type: ignore[attr-defined]
         code = UsageError.exit_code

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any, cast
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model, model_validator
 
+from sixfold.commands.runs import LISTED, strangers
 from sixfold.errors import Interrupted, UsageError, nearest
 from sixfold.stages import finetune
-from sixfold.stages.context import Context, Watch, write_json
+from sixfold.stages.context import NAME, Context, Watch, write_json
 
 if TYPE_CHECKING:
     from sixfold.commands.predict import Model
@@ -36,6 +37,9 @@ class _OneStage(_Strict):
     def _one(self) -> _OneStage:
         if len(self.model_fields_set) != 1:
             raise ValueError(f"an entry under stages has one stage, one of: {', '.join(STAGES)}")
+        (kind,) = self.model_fields_set
+        if getattr(self, kind) is None:
+            raise ValueError(f"{kind} has no keys; it needs at least what it works on")
         return self
 
 
@@ -55,7 +59,7 @@ class Recipe(_Strict):
         stages: what is done, in order; each starts from the checkpoint of the one before unless it names a base.
     """
 
-    name: str = Field(pattern=r"^[\w.-]+$", description="Names the folder under runs/.")
+    name: str = Field(pattern=NAME, description="Names the folder under runs/.")
     seed: int = Field(13, ge=0, description="Everything random follows from it.")
     stages: list[Entry] = Field(min_length=1, description="What is done, in this order.")
 
@@ -99,7 +103,7 @@ def _located(value: Any, folder: Path) -> Any:
         return {key: _located(item, folder) for key, item in value.items()}
     if isinstance(value, list):
         return [_located(item, folder) for item in value]
-    if isinstance(value, str) and not Path(value).is_absolute() and any(folder.glob(value)):
+    if isinstance(value, str) and value and not Path(value).is_absolute() and any(folder.glob(value)):
         return str(folder / value)
     return value
 
@@ -130,16 +134,26 @@ def one_stage(kind: str, config: dict[str, Any], changes: Sequence[str], *, name
     """
     content = json.loads(json.dumps(config)) if _is_plain(config) else dict(config)
     for change in changes:
-        path, separator, value = change.partition("=")
-        if not separator:
-            raise UsageError("--set takes KEY=VALUE", found=change, hint="such as --set train.epochs=5")
-        *parents, last = path.split(".")
-        here = content
-        for part in parents:
-            here = here.setdefault(part, {})
-        here[last] = yaml.safe_load(value)
-    safe = re.sub(r"[^\w.-]+", "-", name).strip("-") or kind
+        _set(content, change)
+    safe = re.sub(r"[^\w.-]+", "-", name).strip("-.") or kind
     return parse({"name": safe, "seed": seed, "stages": [{kind: content}]}, where="flags")
+
+
+def _set(content: dict[str, Any], change: str) -> None:
+    """Put one ``KEY=VALUE`` in its place, in place."""
+    path, separator, value = change.partition("=")
+    if not separator:
+        raise UsageError("--set takes KEY=VALUE", found=change, hint="such as --set train.epochs=5")
+    *parents, last = path.split(".")
+    here = content
+    for part in parents:
+        here = here.setdefault(part, {})
+        if not isinstance(here, dict):
+            raise UsageError(f"--set: {part} holds a value, and no keys", found=change)
+    try:
+        here[last] = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise UsageError("--set: the value cannot be read as YAML", found=change) from error
 
 
 def _is_plain(config: Any) -> bool:
@@ -191,14 +205,15 @@ def finetune_run(
 
 def _told(item: Mapping[str, Any], model: type[BaseModel]) -> str:
     """One validation error as a sentence, with the nearest key where a key is unknown."""
-    path = ".".join(str(part) for part in item["loc"])
+    path = ".".join(str(part) for part in item["loc"]) or "recipe"
     if item["type"] == "extra_forbidden":
         known = _keys_at(model, item["loc"][:-1])
         near = nearest(str(item["loc"][-1]), known)
         advice = f"; did you mean {near!r}?" if near else f"; known here: {', '.join(known)}"
         return f"{path}: there is no such key{advice}"
     message = re.sub(r"^Value error, ", "", item["msg"])
-    found = "" if item["type"] == "missing" else f" (found: {item['input']!r})"
+    told_already = item["type"] == "missing" or isinstance(item["input"], dict | BaseModel)
+    found = "" if told_already else f" (found: {item['input']!r})"
     return f"{path}: {message[0].lower() + message[1:]}{found[:120]}"
 
 
@@ -285,10 +300,12 @@ def run(recipe: Recipe, *, runs: Path = Path("runs"), told: Told | None = None) 
     folder = runs / recipe.name
     done: list[Done] = []
     parent: Path | None = None
-    for number, entry in enumerate(cast(list[BaseModel], recipe.stages), 1):
-        (kind,) = entry.model_fields_set
-        config = getattr(entry, kind)
-        name = f"{number:02d}-{getattr(config, 'name', None) or kind}"
+    stages = [_chosen(entry) for entry in cast(list[BaseModel], recipe.stages)]
+    names = [f"{number:02d}-{getattr(config, 'name', None) or kind}" for number, (kind, config) in enumerate(stages, 1)]
+    write_json(folder / LISTED, {"stages": names})
+    for stranger in strangers(folder):
+        told.tell(f"[dim]{stranger} is not in the recipe: left as it is, and left out[/]")
+    for number, (name, (kind, config)) in enumerate(zip(names, stages, strict=True), 1):
         context = Context(folder / name, recipe.seed, parent, told.tell, told.watch, told.stop)
         told.tell(f"[bold]{number}/{len(recipe.stages)} {kind}[/] {name.split('-', 1)[1]}")
         done.append(_stage(kind, config, context))
@@ -298,15 +315,23 @@ def run(recipe: Recipe, *, runs: Path = Path("runs"), told: Told | None = None) 
     return Run(folder, tuple(done), write_report(folder))
 
 
+def _chosen(entry: BaseModel) -> tuple[str, Any]:
+    """The one stage of an entry, and its config."""
+    (kind,) = entry.model_fields_set
+    return kind, getattr(entry, kind)
+
+
 def _stage(kind: str, config: Any, context: Context) -> Done:
     module = STAGES[kind]
     prepared = module.prepare(config, context)
     fingerprint = _fingerprint(kind, module.VERSION, config, prepared.digests, context.seed)
     note = context.folder / DONE
     before = _read(note)
-    if before.get("fingerprint") == fingerprint and before.get("status") == "done":
+    results = _read(context.folder / "results.json")
+    whole = bool(results) and context.checkpoint.is_dir()
+    if before.get("fingerprint") == fingerprint and before.get("status") == "done" and whole:
         context.tell("  unchanged: skipped")
-        return Done(context.folder.name, context.folder, _read(context.folder / "results.json"), skipped=True)
+        return Done(context.folder.name, context.folder, results, skipped=True)
     if before.get("fingerprint") != fingerprint:
         changed = _difference(
             before.get("inputs", {}), _inputs(kind, module.VERSION, config, prepared.digests, context.seed)

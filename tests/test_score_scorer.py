@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -58,7 +59,7 @@ class Watched:
 
     def read(self, model: torch.nn.Module, batch: Batch) -> list[NDArray]:
         assert torch.is_inference_mode_enabled()
-        logits = row_logits(model, batch["flat"])
+        logits = row_logits(model, batch["flat"]).float()
         return [np.append(row, number) for row, number in zip(logits.numpy(), batch["number"].numpy(), strict=True)]
 
 
@@ -92,7 +93,7 @@ def test_no_batch_exceeds_the_budget_unless_it_is_one_long_example(lengths: list
             inside = [lengths[number] for number in batch]
             cost = sum(inside) if name == "packed" else max(inside) * len(inside)
             assert cost <= budget or len(batch) == 1
-        assert sorted(sum(watched.batches, [])) == list(range(len(lengths)))
+        assert sorted(chain(*watched.batches)) == list(range(len(lengths)))
 
 
 def test_the_ledger_counts_what_was_computed() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,7 @@ def test_windows_cover_every_token_and_never_exceed_the_room(length: int, room: 
         assert made[0][0] == 0
         assert made[-1][1] == length
         assert len(set(made)) == len(made)
-    for (_, end), (start, _) in zip(made, made[1:], strict=False):
+    for (_, end), (start, _) in pairwise(made):
         assert start <= end
         if room >= 4:
             assert end - start >= room // 4, "neighbours overlap"
@@ -116,7 +117,11 @@ def test_a_limit_that_leaves_no_room_for_text_is_refused(limit: int, on_long: On
 
 
 def test_the_smallest_limit_that_works() -> None:
-    assert runs(encode("truncate", limit=3)) == [[CLS, *ids("a"), SEP], [CLS, *ids("the"), SEP], [CLS, *ids("good"), SEP]]
+    assert runs(encode("truncate", limit=3)) == [
+        [CLS, *ids("a"), SEP],
+        [CLS, *ids("the"), SEP],
+        [CLS, *ids("good"), SEP],
+    ]
     assert len(encode("window", limit=3).examples) == 2 + 10 + 1
 
 

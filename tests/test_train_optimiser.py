@@ -7,7 +7,7 @@ import torch
 from transformers import BertConfig, BertForSequenceClassification, LlamaConfig, LlamaForSequenceClassification
 
 from sixfold.train.config import TrainConfig
-from sixfold.train.optimiser import build, learning_rate, micro_tokens, precision
+from sixfold.train.optimiser import build, epochs, learning_rate, micro_tokens, precision
 
 SIZES = {"hidden_size": 16, "num_attention_heads": 2, "intermediate_size": 32, "vocab_size": 40}
 
@@ -68,6 +68,12 @@ def test_the_rate_follows_from_width_and_batch_and_says_so() -> None:
     assert choice.value == pytest.approx(5e-5 * 768 / 16 * 2)
     assert choice.reason == "5e-05 × 768/16 (width) × √(128/32) (batch)"
     assert learning_rate(bert(), TrainConfig(learning_rate=1e-4)).value == 1e-4
+
+
+@pytest.mark.parametrize(("per_epoch", "passes"), [(1, 15), (20, 15), (21, 15), (30, 10), (99, 4), (100, 3), (5000, 3)])
+def test_few_steps_an_epoch_want_more_epochs(per_epoch: int, passes: int) -> None:
+    assert epochs(TrainConfig(), per_epoch).value == passes
+    assert epochs(TrainConfig(epochs=0.5), per_epoch).value == 0.5
 
 
 def test_micro_batches_are_bounded_by_memory_or_by_the_recipe() -> None:

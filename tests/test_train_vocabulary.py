@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 from datasets import Dataset
-from toy_tasks import MaskedAndOrder
 from torch import nn
+from toy_tasks import MaskedAndOrder
 from transformers import BertConfig, BertForMaskedLM, BertForSequenceClassification
 
 from sixfold.data.examples import Examples, Ragged

@@ -66,7 +66,7 @@ def write_recipe(path: Path, recipe: dict[str, Any]) -> Path:
 
 
 def environment() -> dict[str, str]:
-    return {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
+    return {"OMP_NUM_THREADS": "1", **os.environ, "COLUMNS": "200"}
 
 
 def start(arguments: Sequence[object], folder: Path, **options: Any) -> subprocess.Popen[str]:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from rich.console import RenderableType
 
 from sixfold.commands.predictions import Row, matched, path_of, read, splits_of
+from sixfold.commands.runs import stages_in
 from sixfold.commands.show import measured, rendered
 from sixfold.errors import DataError, UsageError, nearest, unknown
 from sixfold.metrics import compare as paired
@@ -130,7 +131,11 @@ def _stages(folder: Path, split: str) -> list[Stage]:
     if not folder.is_dir():
         near = nearest(folder.name, [path.name for path in folder.parent.glob("*/")])
         raise UsageError("there is no such run", where=folder, nearest=near and folder.parent / near)
-    notes = [folder / "stage.json"] if (folder / "stage.json").is_file() else sorted(folder.glob("*/stage.json"))
+    notes = (
+        [folder / "stage.json"]
+        if (folder / "stage.json").is_file()
+        else [stage / "stage.json" for stage in stages_in(folder, "stage.json")]
+    )
     if not notes:
         raise UsageError("this folder holds no run", where=folder, hint="give a run's folder, such as runs/NAME")
     told = {note.parent: _json(note) for note in notes}

@@ -7,6 +7,7 @@ import itertools
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -14,9 +15,10 @@ from typing import Any, Literal
 import datasets
 
 from sixfold import data
+from sixfold.commands.runs import stages_in
 from sixfold.data import checking
 from sixfold.data.partition import digest
-from sixfold.errors import DataError, ModelError, StorageError, unknown
+from sixfold.errors import DataError, ModelError, StorageError, UsageError, unknown
 from sixfold.models import load
 from sixfold.models.forward import can_pack
 from sixfold.models.lineage import read as read_lineage
@@ -82,7 +84,7 @@ class Model:
         """
         folder = checkpoint_of(Path(folder))
         settings = _settings(folder)
-        task = from_settings({key: settings[key] for key in settings if key not in ("max_tokens", "on_long")})
+        task = _task(settings, folder)
         loaded = load(folder, task.head())
         scorer = Scorer(loaded.model, precision=precision)
         return cls(folder, task, scorer, loaded.tokenizer, settings["max_tokens"], settings["on_long"])
@@ -158,7 +160,7 @@ class Model:
             inputs = [part for part in self.task.columns if not part.target]
             checked = checking.check(read, inputs, allow=["overlaps"])
             return checking.apply(read, checked).rows["train"]
-        _all_texts(given)
+        _all_texts(given, words=column.kind == "words")
         if column.kind == "words" and given and isinstance(given[0], str):
             return self._worded(list(given))
         return datasets.Dataset.from_dict({column.role: list(given)})
@@ -194,8 +196,10 @@ class Model:
         return f"<table>{cells}</table>"
 
 
-def _all_texts(given: Sequence[Any]) -> None:
-    bad = [place for place, text in enumerate(given) if not isinstance(text, str | list | tuple) or not len(text)]
+def _all_texts(given: Sequence[Any], *, words: bool) -> None:
+    """Refuse what is no text (nor a list of words, where the task reads words), and what is empty."""
+    kinds = (str, list, tuple) if words else (str,)
+    bad = [place for place, text in enumerate(given) if not isinstance(text, kinds) or not len(text)]
     if bad:
         raise DataError(
             f"{len(bad):,} of {len(given):,} texts are empty or no text",
@@ -216,7 +220,7 @@ def checkpoint_of(folder: Path) -> Path:
         return folder
     if (folder / "checkpoint" / "config.json").is_file():
         return folder / "checkpoint"
-    stages = sorted(path.parent.parent for path in folder.glob("*/checkpoint/config.json"))
+    stages = stages_in(folder, "checkpoint/config.json")
     if stages:
         return stages[-1] / "checkpoint"
     from sixfold.models.resolve import resolve
@@ -225,15 +229,51 @@ def checkpoint_of(folder: Path) -> Path:
 
 
 def _settings(folder: Path) -> dict[str, Any]:
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    settings = config.get("sixfold")
-    if not settings or "task" not in settings:
+    try:
+        settings = dict(json.loads((folder / "config.json").read_text(encoding="utf-8")).get("sixfold") or {})
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise ModelError("the checkpoint's config.json is damaged", where=folder, found=error) from error
+    if not {"task", "max_tokens", "on_long"} <= settings.keys():
         raise ModelError(
             "this model was not fine-tuned by sixfold: it has no task",
             where=folder,
             hint="tune it first: sixfold finetune --base " + str(folder),
         )
-    return dict(settings)
+    return settings
+
+
+def text_lines(lines: Iterable[bytes], encoding: str | None = None) -> Iterator[str]:
+    """Lines of bytes as text; UTF-8 unless said otherwise.
+
+    Raises:
+        UsageError: there is no such encoding.
+        DataError: bytes that are not in it, with the line's number.
+    """
+    name = encoding or "utf-8"
+    for number, line in enumerate(lines, 1):
+        try:
+            yield line.decode(name).removeprefix("\ufeff" if number == 1 else "")
+        except LookupError:
+            raise UsageError(f"there is no encoding {name!r}", hint="such as utf-8, gb18030, utf-16") from None
+        except UnicodeDecodeError as error:
+            raise DataError(
+                f"the input is not {name}",
+                where=f"line {number} of the input",
+                found=f"byte {line[error.start]:#04x} at place {error.start}",
+                hint="name its encoding: --encoding gb18030",
+            ) from None
+
+
+def _task(settings: dict[str, Any], folder: Path) -> Task:
+    try:
+        return from_settings({key: settings[key] for key in settings if key not in ("max_tokens", "on_long")})
+    except TypeError as error:
+        raise ModelError(
+            "the checkpoint's task has settings that this version does not know",
+            where=folder / "config.json",
+            found=error,
+            hint="it may be of a newer sixfold: upgrade, or tune it again",
+        ) from error
 
 
 def json_lines(answers: Iterable[Mapping[str, Any]]) -> Iterator[str]:
@@ -255,7 +295,8 @@ def written(lines: Iterable[str], path: Path) -> int:
     except OSError as error:
         raise StorageError(f"the answers could not be written: {error}", where=path) from error
     finally:
-        work.unlink(missing_ok=True)
+        with suppress(OSError):  # gone already, or its folder never was
+            work.unlink()
     return count
 
 

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from sixfold.errors import UsageError
+from sixfold.commands.runs import stages_in
+from sixfold.errors import DataError, UsageError
 from sixfold.report.blocks import Cell, Format, Page, Section, Tile, Tiles, table
 from sixfold.report.evaluation import calibration_section, classification_sections, entity_sections, estimate
 from sixfold.report.page import fragment, write
@@ -21,11 +22,23 @@ def results_of(run: Path) -> list[dict[str, Any]]:
 
     Raises:
         UsageError: the folder holds no finished stage.
+        DataError: a file of results is damaged.
     """
-    files = sorted(run.glob(f"*/{RESULTS}"))
-    if not files:
+    folders = stages_in(run, RESULTS)
+    if not folders:
         raise UsageError("this folder holds no finished stage", where=run, hint="sixfold run RECIPE makes one")
-    return [json.loads(file.read_text(encoding="utf-8")) for file in files]
+    return [_read(folder / RESULTS) for folder in folders]
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        results = json.loads(path.read_text(encoding="utf-8"))
+        assert isinstance(results, dict)
+    except (OSError, ValueError, AssertionError) as error:
+        raise DataError(
+            "the results of a stage cannot be read", where=path, hint="remove the file and run the recipe again"
+        ) from error
+    return results
 
 
 def write_report(run: str | Path) -> Path:
@@ -111,7 +124,7 @@ def _overview(stages: list[dict[str, Any]]) -> Section:
                 [_short(stage), stage["task"], str(stage["base"]), metric["name"], cell, metric["count"], split]
             )
     columns: list[tuple[str, Format]] = [
-        *(("Stage", "text"), ("Base", "text"), ("Metric", "text")),
+        *(("Stage", "text"), ("Task", "text"), ("Base", "text"), ("Metric", "text")),
         *(("Value", "interval"), ("n", "count"), ("Split", "text")),
     ]
     return Section("In short", (table(columns, rows),), "in-short")

@@ -161,7 +161,8 @@ def _in_memory(source: Any) -> datasets.DatasetDict | None:
 def _of_rows(rows: Iterable[Mapping[str, Any]], name: str) -> datasets.DatasetDict:
     import datasets
 
-    numbered = [{**row, FILE: name, LINE: place} for place, row in enumerate(rows, 1)]
+    # rows that came out of a file keep the place they had in it
+    numbered = [{FILE: name, LINE: place, **row} for place, row in enumerate(rows, 1)]
     if not numbered:
         raise DataError("there are no rows", where=name)
     return datasets.DatasetDict({"train": arrow.dataset(numbered)})

@@ -210,8 +210,33 @@ AttentionMaskInterface.register(PACKED, _no_mask)
 
 
 def _bert_rows(model: Any, hidden: Tensor, flat: Flat) -> Tensor:
-    pooled = model.bert.pooler(hidden[flat.starts][:, None])
-    return model.classifier(model.dropout(pooled))
+    """The head of BERT, and before it the last layer, of which it reads only each row's first token.
+
+    The other tokens are needed as keys and values alone, so their queries and the feed-forward part, five sixths of
+    the layer, are not computed.
+    """
+    layer = model.bert.encoder.layer[-1]
+    first = _attend_first(layer, hidden, flat)
+    return model.classifier(model.dropout(model.bert.pooler(first[:, None])))
+
+
+def _attend_first(layer: Any, hidden: Tensor, flat: Flat) -> Tensor:
+    """[rows, width] what a BERT layer gives for each row's first token, from ``hidden`` [tokens, width]."""
+    attention, first = layer.attention.self, hidden[flat.starts]
+    heads = (attention.num_attention_heads, attention.attention_head_size)
+    query = attention.query(first).unflatten(-1, heads)
+    key, value = (linear(hidden).unflatten(-1, heads) for linear in (attention.key, attention.value))
+    runs = flat.runs()
+    rows, tokens = [count for count, _ in runs], [count * length for count, length in runs]
+    contexts = []
+    parts = zip(runs, query.split(rows), key.split(tokens), value.split(tokens), strict=True)
+    for (count, length), q, k, v in parts:
+        k, v = (part.unflatten(0, (count, length)).transpose(1, 2) for part in (k, v))
+        dropout = attention.dropout.p if attention.training else 0.0
+        attended = scaled_dot_product_attention(q[:, :, None], k, v, dropout_p=dropout, scale=attention.scaling)
+        contexts.append(attended[:, :, 0])
+    context = torch.cat(contexts).flatten(1)
+    return layer.feed_forward_chunk(layer.attention.output(context, first))
 
 
 def _modernbert_rows(model: Any, hidden: Tensor, flat: Flat) -> Tensor:
@@ -254,6 +279,21 @@ def _packed(model: Any) -> Iterator[None]:
         yield
     finally:
         model.config._attn_implementation = before
+
+
+@contextmanager
+def _without_last_layer(model: Any) -> Iterator[None]:
+    """BERT without its last layer, which ``_bert_rows`` computes itself; other families as they are."""
+    if model.config.model_type != "bert":
+        yield
+        return
+    encoder = model.bert.encoder
+    layers = encoder.layer
+    encoder.layer = layers[:-1]
+    try:
+        yield
+    finally:
+        encoder.layer = layers
 
 
 def _packed_inputs(flat: Flat) -> dict[str, Any]:
@@ -301,7 +341,7 @@ def token_logits(model: Any, flat: Flat) -> Tensor:
 def row_logits(model: Any, flat: Flat) -> Tensor:
     """[rows, outputs] of a model with one head a row."""
     if can_pack(model):
-        with _packed(model):
+        with _packed(model), _without_last_layer(model):
             hidden = model.base_model(**_packed_inputs(flat), **_cacheless(model)).last_hidden_state[0]
         return _ROW_HEADS[model.config.model_type](model, hidden, flat)
     return model(**padded(flat, _fill(model)), **_cacheless(model)).logits

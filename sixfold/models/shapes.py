@@ -44,6 +44,7 @@ def widen(model: Any) -> None:
     with torch.no_grad():
         wide = nn.Embedding(SHAPES, table.embedding_dim, dtype=table.weight.dtype)
         wide.weight.copy_(table.weight[:1].expand(SHAPES, -1))
+    wide.requires_grad_(table.weight.requires_grad)  # a frozen base stays frozen
     model.base_model.embeddings.token_type_embeddings = wide
     model.config.type_vocab_size = SHAPES
 

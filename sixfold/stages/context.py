@@ -11,6 +11,9 @@ from typing import Any
 
 from sixfold.train.events import Event
 
+NAME = r"^\w[\w.-]*$"
+"""A run or a stage is named so: it becomes a folder's name, and must not lead out of its parent."""
+
 Watch = Callable[[Iterable[Event]], Iterator[Event]]
 """Looks at a training run's events as they pass (a progress bar)."""
 

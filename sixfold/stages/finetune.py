@@ -9,14 +9,14 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator, model_validator
 
 from sixfold.errors import UsageError
 from sixfold.models import lineage, load, save
 from sixfold.models.load import Loaded
 from sixfold.models.shapes import forgets_case, has_types, widen
 from sixfold.score.scorer import Scorer
-from sixfold.stages.context import Context
+from sixfold.stages.context import NAME, Context
 from sixfold.stages.rows import DataConfig, Prepared, prepare_rows
 from sixfold.tasks.contract import Cut, Encoded, OnLong, Task
 from sixfold.tasks.registry import full_name, settings_of, task_class
@@ -46,7 +46,7 @@ class Config(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str | None = Field(None, pattern=r"^[\w.-]+$", description="Names the stage's folder.")
+    name: str | None = Field(None, pattern=NAME, description="Names the stage's folder.")
     task: str = Field(description="text_classification (classify) or token_classification (entities).")
     base: str | None = Field(
         None, description="Catalogue name, folder, or hf:owner/name. Left out: the checkpoint of the stage before."
@@ -65,17 +65,29 @@ class Config(BaseModel):
     def _whole(self) -> Config:
         if self.base is not None and self.scratch is not None:
             raise ValueError("base and scratch exclude each other")
+        options = sorted(self._options())
+        if options and full_name(self.task) != "text_classification":
+            raise ValueError(f"{', '.join(options)} only fits text_classification, and the task is {self.task}")
         return self
+
+    @field_validator("task")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        try:
+            full_name(name)
+        except UsageError as error:
+            advice = f"did you mean {error.nearest!r}?" if error.nearest else error.hint
+            raise ValueError(f"{error.what}; {advice}") from None
+        return name
+
+    def _options(self) -> dict[str, Any]:
+        """What only a classifier is told."""
+        options = {key: value for key in ("several", "class_weights", "abstain_below") if (value := getattr(self, key))}
+        return {**options, "several": True} if "labels" in self.data.columns else options
 
     def new_task(self) -> Task:
         """The task before it has seen rows."""
-        options = {key: value for key in ("several", "class_weights", "abstain_below") if (value := getattr(self, key))}
-        if "labels" in self.data.columns:
-            options["several"] = True
-        name = full_name(self.task)
-        if options and name != "text_classification":
-            raise UsageError(f"{', '.join(options)} only fits text_classification", found=f"task: {name}")
-        return task_class(name)(**options)
+        return task_class(self.task)(**self._options())
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from sixfold import data
 from sixfold.data import partition
 from sixfold.data.checking import Applied, Checked, apply, check
 from sixfold.data.columns import Column
-from sixfold.errors import Problem
+from sixfold.errors import DataError, Problem
 from sixfold.metrics.tagging import spans
 
 
@@ -78,11 +78,17 @@ def prepare_rows(config: DataConfig, columns: Sequence[Column], *, seed: int) ->
     """
     read = data.read(config.source, format=config.format, encoding=config.encoding)
     allow = [*config.allow, *(["overlaps"] if config.overlaps == "remove" else [])]
+    if "train" not in read:
+        raise DataError(
+            "there is no train split to learn from",
+            found=", ".join(read),
+            hint="give one: source: {train: FILE, test: FILE}",
+        )
     checked = check(read, columns, config.columns, allow=allow)
     applied = apply(read, checked, on_bad=config.on_bad)
     inputs = [column.role for column in columns if not column.target and column.role in checked.mapping]
     rows = applied.rows
-    if "train" in rows and config.split:
+    if config.split:
         rows = partition.split(rows, config.split, on=inputs)
     told = [_line(problem) for problem in checked.problems]
     if config.overlaps == "remove":

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sixfold.data.examples import Ragged
-from sixfold.errors import DataError
+from sixfold.errors import DataError, UsageError
 from sixfold.metrics import calibration
 from sixfold.tasks.contract import Cut, OnLong, Rows
 
@@ -66,23 +66,31 @@ class Piece:
     end: int
 
 
-def pieces(lengths: Sequence[int], room: int, on_long: OnLong) -> tuple[list[Piece], Cut]:
+def pieces(lengths: Sequence[int], limit: int, around: Frame, on_long: OnLong) -> tuple[list[Piece], Cut]:
     """Decide which tokens of each row become which example.
 
     Args:
         lengths: tokens of each row, without the frame.
-        room: tokens that fit beside the frame.
+        limit: tokens of an example, the frame's included; so are ``limit`` and ``longest`` of the cut.
 
     Raises:
+        UsageError: the limit leaves no room for a token beside the frame.
         DataError: a row is too long and ``on_long`` is ``error``; tells how many and how long.
     """
+    room = limit - len(around)
+    if room < 1:
+        raise UsageError(
+            f"max_tokens leaves no room for text: the special tokens alone are {len(around)}",
+            found=limit,
+            hint=f"set max_tokens to {len(around) + 1} or more",
+        )
     out: list[Piece] = []
     long_rows = [row for row, length in enumerate(lengths) if length > room]
-    longest = max(lengths, default=0)
+    longest = max(lengths, default=0) + len(around)
     if long_rows and on_long == "error":
         share = len(long_rows) / len(lengths)
         raise DataError(
-            f"{len(long_rows):,} of {len(lengths):,} texts ({share:.1%}) are longer than the limit of {room} tokens; "
+            f"{len(long_rows):,} of {len(lengths):,} texts ({share:.1%}) are longer than the limit of {limit} tokens; "
             f"the longest has {longest:,}",
             where="rows " + ", ".join(str(row) for row in long_rows[:5]),
             hint="set on_long: truncate (keep the start) or on_long: window (split into overlapping windows)",
@@ -98,7 +106,7 @@ def pieces(lengths: Sequence[int], room: int, on_long: OnLong) -> tuple[list[Pie
             spans = windows(length, room)
             out += [Piece(row, start, end) for start, end in spans]
             added += len(spans) - 1
-    cut = Cut(len(lengths), len(long_rows), lost, added, 0, longest, room, tuple(long_rows[:5]))
+    cut = Cut(len(lengths), len(long_rows), lost, added, 0, longest, limit, tuple(long_rows[:5]))
     return out, cut
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -118,8 +119,9 @@ class TextClassification:
 
     def encode(self, rows: Rows, tokenizer: PreTrainedTokenizerBase, limit: int, on_long: OnLong) -> Encoded:
         around = frame(tokenizer)
-        ids = tokenizer(list(rows["text"]), add_special_tokens=False)["input_ids"]
-        parts, cut = pieces([len(row) for row in ids], limit - len(around), on_long)
+        texts = list(rows["text"])
+        ids = tokenizer(texts, add_special_tokens=False)["input_ids"] if texts else []
+        parts, cut = pieces([len(row) for row in ids], limit, around, on_long)
         row = row_numbers(parts)
         columns: dict[str, Ragged | NDArray] = {"input_ids": framed(ids, parts, around), "row": row}
         if self.target in rows.column_names:
@@ -220,11 +222,12 @@ class TextClassification:
         right = np.array([((best == k) & (gold == k)).sum() for k in classes])
         said = np.array([(best == k).sum() for k in classes])
         true_counts = np.array([(gold == k).sum() for k in classes])
-        chosen = probabilities[np.arange(len(gold)), np.maximum(gold, 0)]
+        known = np.flatnonzero(gold >= 0)
+        chosen = probabilities[known, gold[known]]
         return {
             "accuracy": float((best == gold).mean()),
             "macro_f1": float(macro(f1(right, said, true_counts))),
-            "loss": float(-np.log(np.maximum(chosen, 1e-12)).mean()),
+            "loss": float(-np.log(np.maximum(chosen, 1e-12)).mean()) if len(known) else math.nan,
         }
 
     def evaluate(self, predictions: Sequence[LabelPrediction], rows: Rows, *, seed: int) -> dict[str, Any]:

@@ -99,7 +99,7 @@ class TokenClassification:
         around = frame(tokenizer)
         sentences = [list(words) for words in rows["words"]]
         ids, firsts = word_ids(sentences, tokenizer, spaced=not self.characters)
-        parts, cut = pieces([len(row) for row in ids], limit - len(around), on_long)
+        parts, cut = pieces([len(row) for row in ids], limit, around, on_long)
         words = [_words_in(firsts[part.row], part) for part in parts]
         columns: dict[str, Ragged | NDArray] = {
             "input_ids": framed(ids, parts, around),

@@ -12,7 +12,9 @@ class TrainConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    epochs: PositiveFloat = Field(3.0, description="Passes over the training examples; 0.5 is half a pass.")
+    epochs: PositiveFloat | None = Field(
+        None, description="Passes over the training examples; 0.5 is half a pass. Left out: 3, and more for few rows."
+    )
     batch: PositiveInt = Field(32, description="Examples that one optimiser step learns from.")
     learning_rate: PositiveFloat | None = Field(
         None,

@@ -26,7 +26,7 @@ from sixfold.train import state as states
 from sixfold.train.config import TrainConfig
 from sixfold.train.dropout import byte_dropout_in
 from sixfold.train.events import Choice, Evaluated, Event, Saved, Started, Step, Stopped
-from sixfold.train.optimiser import build, learning_rate, micro_tokens, precision
+from sixfold.train.optimiser import build, epochs, learning_rate, micro_tokens, precision
 from sixfold.train.schedule import factor
 from sixfold.train.vocabulary import UsedRows, tied
 
@@ -60,6 +60,7 @@ class _Run:
     device: torch.device
     steps: Steps
     rate: float
+    epochs: float
     autocast: bool
     rows: UsedRows | None
     parameters: dict[str, nn.Parameter]
@@ -68,7 +69,7 @@ class _Run:
 
     def __post_init__(self) -> None:
         self.optimiser, self.shares = build(self.model, self.parameters, self.config, self.rate)
-        self.total = max(1, round(self.config.epochs * self.steps.per_epoch))
+        self.total = max(1, round(self.epochs * self.steps.per_epoch))
         self.warmup = round(self.config.warmup * self.total)
 
     def snapshot(self) -> dict[str, Tensor]:
@@ -168,9 +169,13 @@ class _Run:
         self.model.train()
         if metric not in scores:
             raise unknown("metric", metric, scores, where="train.metric")
-        best = better(metric, scores[metric], self.progress.best_score)
+        loss = scores.get("loss", math.inf)
+        best = better(metric, scores[metric], self.progress.best_score) or (
+            scores[metric] == self.progress.best_score and loss < self.progress.best_loss
+        )
         if best:
             self.progress.best_score, self.progress.best_step = scores[metric], self.progress.step
+            self.progress.best_loss = loss
             self.progress.misses = 0
             self.best = self.snapshot()
         else:
@@ -270,6 +275,8 @@ def _start(model: Any, task: Task, examples: Examples, config: TrainConfig, seed
     if rows is not None:
         parameters["embeddings.used_rows"] = rows.weight
     steps = Steps(examples.lengths, config.batch, int(micro.value), seed, packed)  # type: ignore[call-overload]
+    passes = epochs(config, steps.per_epoch)
+    choices.insert(0, passes)
     run = _Run(
         model=model,
         task=task,
@@ -279,6 +286,7 @@ def _start(model: Any, task: Task, examples: Examples, config: TrainConfig, seed
         device=device,
         steps=steps,
         rate=float(rate.value),  # type: ignore[arg-type]
+        epochs=float(passes.value),  # type: ignore[arg-type]
         autocast=number.value == "bf16",
         rows=rows,
         parameters=parameters,

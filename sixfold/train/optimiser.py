@@ -15,6 +15,10 @@ BASE_RATE = 5e-5
 BASE_WIDTH = 768
 BASE_BATCH = 32
 
+LEAST_STEPS = 300
+MOST_EPOCHS = 15
+USUAL_EPOCHS = 3
+
 _LAYER = re.compile(r"\.(?:layer|layers|h|block)\.(\d+)\.")
 
 
@@ -31,6 +35,21 @@ def learning_rate(model: Any, config: TrainConfig) -> Choice:
     rate = BASE_RATE * BASE_WIDTH / width * (config.batch / BASE_BATCH) ** 0.5
     reason = f"{BASE_RATE:g} × {BASE_WIDTH}/{width} (width) × √({config.batch}/{BASE_BATCH}) (batch)"
     return Choice("learning rate", rate, reason)
+
+
+def epochs(config: TrainConfig, per_epoch: int) -> Choice:
+    """Passes over the data: the recipe's, or three as Devlin et al. 2019, and more where rows are few.
+
+    On small sets the usual three passes stop long before the model has converged, and longer training is what
+    steadies it (Mosbach et al. 2021, arXiv:2006.04884); early stopping ends what does not help.
+    """
+    if config.epochs is not None:
+        return Choice("epochs", config.epochs, "set in the recipe")
+    wanted = -(-LEAST_STEPS // per_epoch)
+    passes = max(USUAL_EPOCHS, min(MOST_EPOCHS, wanted))
+    if passes == USUAL_EPOCHS:
+        return Choice("epochs", float(passes), "the usual number")
+    return Choice("epochs", float(passes), f"{per_epoch} steps an epoch: few rows want about {LEAST_STEPS} steps")
 
 
 def precision(config: TrainConfig, device: torch.device) -> Choice:

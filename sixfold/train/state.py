@@ -7,6 +7,7 @@ holds tensors (safetensors) and numbers (JSON), never a pickle.
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 from collections.abc import Iterable, Iterator
@@ -32,6 +33,7 @@ class Progress:
         step: optimiser steps done.
         epoch, step_in_epoch: the batcher's position.
         best_score, best_step: of the watched metric.
+        best_loss: the validation loss at the best step, which decides between equal scores.
         misses: evaluations since the best one.
     """
 
@@ -40,6 +42,7 @@ class Progress:
     step_in_epoch: int = 0
     best_score: float | None = None
     best_step: int = 0
+    best_loss: float = math.inf
     misses: int = 0
 
 

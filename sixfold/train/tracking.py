@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from sixfold.train.events import Choice, Evaluated, Event, Saved, Started, Step, Stopped
+from sixfold.train.events import Choice, Evaluated, Event, Saved, Started, Step
 
 
 def tracked(events: Iterable[Event], folder: Path) -> Iterator[Event]:

@@ -1,0 +1,458 @@
+"""Recipes: every mistake told at once; stages skipped, begun anew and resumed as their inputs say."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import signal
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+from tiny import tiny_encoder
+from tiny_runs import recipe_of, reviews, start, write_csv, write_recipe
+
+from sixfold import recipe as recipes
+from sixfold.commands.predict import Model
+from sixfold.errors import Interrupted, SixfoldError, UsageError
+from sixfold.models.lineage import digest_folder
+from sixfold.recipe import Run, Told, load, one_stage, parse, run, schema
+from sixfold.stages import finetune
+from sixfold.train.events import Event, Step
+from sixfold.train.tracking import read as read_events
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SIXFOLD_HOME", str(tmp_path_factory.mktemp("home")))
+        yield
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_encoder(tmp_path_factory.mktemp("bases") / "tiny", dropout=0.1)
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_csv(tmp_path_factory.mktemp("rows") / "reviews.csv", reviews(60))
+
+
+def ran(recipe: dict[str, Any], folder: Path, **options: Any) -> tuple[Run, list[str]]:
+    lines: list[str] = []
+    return run(parse(recipe), runs=folder, told=Told(lines.append, **options)), lines
+
+
+def mistakes(recipe: Any) -> list[str]:
+    with pytest.raises(UsageError) as caught:
+        parse(recipe)
+    head, *lines = caught.value.what.splitlines()
+    assert head == f"{len(lines)} mistake{'s' * (len(lines) > 1)} in the recipe:"
+    assert caught.value.exit_code == 2
+    return [line.strip() for line in lines]
+
+
+# Reading a recipe
+
+
+STAGE = {"task": "classify", "base": "b", "data": {"source": "a.csv"}}
+
+
+def test_every_mistake_is_told_at_once_with_the_nearest_key() -> None:
+    wrong = {
+        "name": "two words",
+        "sed": 3,
+        "stages": [
+            {
+                "finetune": {
+                    "task": "classify",
+                    "bse": "minilm-l6",
+                    "data": {"source": "a.csv", "limt": 3, "overlaps": "keep"},
+                    "train": {"epoch": 3, "batch": "many", "schedule": "linaer", "warmup": 1.5},
+                }
+            },
+            {"fintune": STAGE},
+            {"finetune": {"data": {}}},
+        ],
+    }
+    found = mistakes(wrong)
+    told = {line.partition(":")[0]: line for line in found}
+    assert len(told) == len(found)
+    assert told["sed"] == "sed: there is no such key; did you mean 'seed'?"
+    assert told["stages.0.finetune.bse"].endswith("did you mean 'base'?")
+    assert told["stages.0.finetune.data.limt"].endswith("did you mean 'limit'?")
+    assert told["stages.0.finetune.train.epoch"].endswith("did you mean 'epochs'?")
+    assert told["stages.1.fintune"].endswith("did you mean 'finetune'?")
+    assert "(found: 'many')" in told["stages.0.finetune.train.batch"]
+    assert "'linear', 'cosine', 'constant' or 'wsd'" in told["stages.0.finetune.train.schedule"]
+    assert "less than 1 (found: 1.5)" in told["stages.0.finetune.train.warmup"]
+    assert "'error' or 'remove'" in told["stages.0.finetune.data.overlaps"]
+    assert told["stages.2.finetune.task"] == "stages.2.finetune.task: field required"
+    assert told["stages.2.finetune.data.source"] == "stages.2.finetune.data.source: field required"
+    assert "name" in told
+
+
+def test_a_misspelt_task_is_told_with_the_other_mistakes_before_any_stage_runs() -> None:
+    found = mistakes({"name": "a", "stages": [{"finetune": STAGE}, {"finetune": {**STAGE, "task": "clasify", "x": 1}}]})
+    assert len(found) == 2
+    assert "stages.1.finetune.task: there is no task 'clasify'; did you mean 'classify'? (found: 'clasify')" in found
+
+
+def test_keys_that_do_not_fit_the_task_are_told_before_any_stage_runs() -> None:
+    (told,) = mistakes({"name": "a", "stages": [{"finetune": {**STAGE, "task": "entities", "several": True}}]})
+    assert "several only fits text_classification" in told
+
+
+def test_base_and_scratch_exclude_each_other() -> None:
+    (told,) = mistakes({"name": "a", "stages": [{"finetune": {**STAGE, "scratch": {"size": "tiny"}}}]})
+    assert "base and scratch exclude each other" in told
+
+
+@pytest.mark.parametrize("entry", [{}, None, "finetune", {"finetune": None}, {"finetune": STAGE, "harden": {}}])
+def test_an_entry_under_stages_is_one_stage_with_its_keys(entry: Any) -> None:
+    (told,) = mistakes({"name": "a", "stages": [entry]})
+    assert told.startswith("stages.0")
+
+
+@pytest.mark.parametrize("content", [None, [], "text", 3, {"name": "a"}, {"name": "a", "stages": []}])
+def test_what_is_no_recipe_is_told(content: Any) -> None:
+    for line in mistakes(content):
+        assert re.match(r"[\w.]+: \w", line), line
+
+
+@pytest.mark.parametrize("name", ["../up", "a/b", "", "a b", ".", ".."])
+def test_a_name_that_would_leave_the_runs_folder_is_refused(name: str) -> None:
+    (told,) = mistakes({"name": name, "stages": [{"finetune": STAGE}]})
+    assert told.startswith("name: ")
+    (told,) = mistakes({"name": "a", "stages": [{"finetune": {**STAGE, "name": "../../up"}}]})
+    assert told.startswith("stages.0.finetune.name: ")
+
+
+def test_a_file_that_is_no_yaml_is_told_with_its_place(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("name: [a\nstages: }")
+    (tmp_path / "b.yaml").write_bytes(b"name: \xff\xfe")
+    for name in ("a.yaml", "b.yaml"):
+        with pytest.raises(UsageError, match="cannot be read as YAML") as caught:
+            load(tmp_path / name)
+        assert caught.value.where == tmp_path / name
+    with pytest.raises(UsageError, match="cannot be read"):
+        load(tmp_path)
+
+
+def test_a_missing_recipe_shows_the_nearest(tmp_path: Path) -> None:
+    (tmp_path / "demo.yaml").write_text("name: a")
+    with pytest.raises(UsageError, match="there is no recipe") as caught:
+        load(tmp_path / "dmeo.yaml")
+    assert caught.value.nearest == "demo.yaml"
+    with pytest.raises(UsageError, match="there is no recipe"):
+        load(tmp_path / "none" / "dmeo.yaml")
+
+
+def test_yaml_can_build_no_python_object(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("name: !!python/object/apply:os.system ['exit 1']")
+    with pytest.raises(UsageError, match="cannot be read as YAML"):
+        load(tmp_path / "a.yaml")
+
+
+def test_a_path_beside_the_recipe_is_taken_from_there(tmp_path: Path) -> None:
+    write_csv(tmp_path / "train.csv", reviews(4))
+    (tmp_path / "bases").mkdir()
+    stage = {
+        "task": "classify",
+        "base": "bases",
+        "data": {"source": {"train": "train.csv", "test": ["t*.csv", "no.csv"]}},
+    }
+    made: Any = load(write_recipe(tmp_path / "a.yaml", {"name": "a", "stages": [{"finetune": stage}]}))
+    config = made.stages[0].finetune
+    assert config.base == str(tmp_path / "bases")
+    assert config.data.source == {"train": str(tmp_path / "train.csv"), "test": [str(tmp_path / "t*.csv"), "no.csv"]}
+
+
+def test_an_empty_source_is_told_and_not_traced(tmp_path: Path) -> None:
+    made = load(
+        write_recipe(tmp_path / "a.yaml", {"name": "a", "stages": [{"finetune": {**STAGE, "data": {"source": ""}}}]})
+    )
+    with pytest.raises(SixfoldError):
+        run(made, runs=tmp_path)
+
+
+def test_a_number_with_an_exponent_is_a_number(tmp_path: Path) -> None:
+    """YAML 1.1 reads 1e-3 as text."""
+    made: Any = one_stage("finetune", STAGE, ["train.learning_rate=1e-3"], name="a", seed=1)
+    assert made.stages[0].finetune.train.learning_rate == 1e-3
+
+
+def test_flags_change_nested_keys() -> None:
+    changes = ["train.epochs=0.5", "train.patience=null", "data.columns.text=review", "data.split={}"]
+    made: Any = one_stage("finetune", STAGE, changes, name="My reviews!", seed=9)
+    stage = made.stages[0].finetune
+    assert (made.name, made.seed) == ("My-reviews", 9)
+    assert (stage.train.epochs, stage.train.patience) == (0.5, None)
+    assert (stage.data.columns, stage.data.split) == ({"text": "review"}, {})
+    assert "train" not in STAGE, "what was given is not changed"
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["train.epochs", "train.epochs=[1", "task.epochs=3", "data.source.train=x", "train.epoch=3", "=3", "a..b=3"],
+)
+def test_a_flag_that_fits_nothing_is_told(change: str) -> None:
+    with pytest.raises(UsageError):
+        one_stage("finetune", STAGE, [change], name="a", seed=1)
+
+
+# The schema
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "recipes").glob("*.yaml")), ids=lambda path: path.name)
+def test_the_schema_accepts_the_recipes_that_come_along(path: Path) -> None:
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    jsonschema.Draft202012Validator.check_schema(schema())
+    jsonschema.validate(content, schema())
+    assert load(path).name == content["name"]
+
+
+@pytest.mark.parametrize(
+    "change", [{"sed": 1}, {"name": "a b"}, {"stages": []}, {"stages": [{"finetune": {**STAGE, "epochs": 3}}]}]
+)
+def test_the_schema_refuses_what_the_recipe_refuses(change: dict[str, Any]) -> None:
+    wrong = {"name": "a", "stages": [{"finetune": STAGE}], **change}
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(wrong, schema())
+    mistakes(wrong)
+
+
+def test_every_key_of_the_schema_that_needs_one_has_a_description() -> None:
+    for name in ("TrainConfig", "DataConfig"):
+        for key, entry in schema()["$defs"][name]["properties"].items():
+            assert entry.get("description"), f"{name}.{key}"
+
+
+# Skipping, beginning anew, going on
+
+
+def quick(source: Path, base: Path, **changes: Any) -> dict[str, Any]:
+    return recipe_of(source, base, **{**changes, "train": {"epochs": 1, **changes.get("train", {})}})
+
+
+def test_a_second_run_skips_what_stands_and_loads_no_model(
+    tmp_path: Path, source: Path, base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, _ = ran(quick(source, base), tmp_path)
+    stamps = {path: path.stat().st_mtime_ns for path in first.stages[0].folder.rglob("*")}
+
+    def refuse(*arguments: Any, **options: Any) -> None:
+        raise AssertionError("a model was loaded")
+
+    monkeypatch.setattr(finetune, "load", refuse)
+    second, told = ran(quick(source, base), tmp_path)
+    assert told[-1] == "  unchanged: skipped"
+    assert [stage.skipped for stage in (*first.stages, *second.stages)] == [False, True]
+    assert {path: path.stat().st_mtime_ns for path in first.stages[0].folder.rglob("*")} == stamps
+    assert second.stages[0].results == json.loads(json.dumps(first.stages[0].results))
+    assert second.checkpoint == first.checkpoint
+
+
+def test_a_change_begins_anew_and_names_what_changed(tmp_path: Path, source: Path, base: Path) -> None:
+    recipe = quick(source, base)
+    ran(recipe, tmp_path)
+
+    def changed(recipe: dict[str, Any]) -> str:
+        made, told = ran(recipe, tmp_path)
+        assert not made.stages[0].skipped
+        (line,) = [line for line in told if "changed" in line]
+        names = re.fullmatch(r"  changed since the last run \((.*)\): starts anew", line)
+        assert names is not None
+        return names[1]
+
+    recipe["stages"][0]["finetune"]["train"]["clip"] = 2.0
+    assert changed(recipe) == "config.train.clip"
+    recipe["seed"] = 6
+    assert changed(recipe) == "seed"
+    rows = reviews(60)
+    other = write_csv(tmp_path / "other.csv", rows)
+    recipe["stages"][0]["finetune"]["data"]["source"] = str(other)
+    assert changed(recipe) == "config.data.source", "the same rows under another name"
+    rows[0]["label"] = "bad" if rows[0]["label"] == "good" else "good"
+    write_csv(other, rows)
+    assert re.fullmatch(r"data\.(train|validation|test)", changed(recipe))
+    moved = shutil.copytree(base, tmp_path / "moved")
+    recipe["stages"][0]["finetune"]["base"] = str(moved)
+    assert changed(recipe) == "config.base"
+    config = json.loads((moved / "config.json").read_text())
+    (moved / "config.json").write_text(json.dumps({**config, "hidden_dropout_prob": 0.2}))
+    assert changed(recipe) == "data.base"
+    assert ran(recipe, tmp_path)[0].stages[0].skipped
+
+
+def test_another_version_of_the_stage_begins_anew(
+    tmp_path: Path, source: Path, base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran(quick(source, base), tmp_path)
+    monkeypatch.setattr(finetune, "VERSION", finetune.VERSION + 1)
+    _, told = ran(quick(source, base), tmp_path)
+    assert "  changed since the last run (version): starts anew" in told
+
+
+@pytest.mark.parametrize("gone", ["checkpoint", "results.json", "stage.json"])
+def test_a_stage_whose_outcome_was_taken_away_runs_again(tmp_path: Path, source: Path, base: Path, gone: str) -> None:
+    first, _ = ran(quick(source, base), tmp_path)
+    target = first.stages[0].folder / gone
+    shutil.rmtree(target) if target.is_dir() else target.unlink()
+    second, _ = ran(quick(source, base), tmp_path)
+    assert not second.stages[0].skipped
+    assert target.exists()
+
+
+class CrashError(Exception):
+    """Stands for whatever ends a process."""
+
+
+def crashing(at: int) -> Any:
+    def watch(events: Iterable[Event]) -> Iterator[Event]:
+        for event in events:
+            if isinstance(event, Step) and event.step == at:
+                raise CrashError
+            yield event
+
+    return watch
+
+
+def losses(stage: Path) -> list[tuple[int, float]]:
+    events = read_events(stage / "training" / "events.jsonl")
+    return [(event["step"], event["loss"]) for event in events if event["event"] == "step"]
+
+
+def test_a_broken_run_goes_on_from_its_last_state(tmp_path: Path, source: Path, base: Path) -> None:
+    recipe = quick(source, base, train={"epochs": 4, "save_minutes": 0})
+    whole, _ = ran(recipe, tmp_path / "whole")
+    with pytest.raises(CrashError):
+        ran(recipe, tmp_path / "broken", watch=crashing(6))
+    stage = tmp_path / "broken" / "small" / "01-finetune"
+    assert json.loads((stage / "stage.json").read_text())["status"] == "started"
+    assert not (stage / "checkpoint").exists()
+    seen: list[Event] = []
+
+    def watch(events: Iterable[Event]) -> Iterator[Event]:
+        for event in events:
+            seen.append(event)
+            yield event
+
+    again, told = ran(recipe, tmp_path / "broken", watch=watch)
+    assert next(event.step for event in seen if isinstance(event, Step)) == 6
+    assert not any("anew" in line for line in told)
+    assert losses(stage) == losses(whole.stages[0].folder)
+    assert digest_folder(again.checkpoint) == digest_folder(whole.checkpoint)
+
+
+def test_a_broken_run_with_changed_inputs_begins_anew(tmp_path: Path, source: Path, base: Path) -> None:
+    recipe = quick(source, base, train={"epochs": 2, "save_minutes": 0})
+    with pytest.raises(CrashError):
+        ran(recipe, tmp_path, watch=crashing(3))
+    recipe["seed"] = 77
+    made, told = ran(recipe, tmp_path)
+    assert any("(seed): starts anew" in line for line in told)
+    assert [step for step, _ in losses(made.stages[0].folder)] == list(range(1, 7))
+
+
+def test_the_second_stage_starts_from_the_first_and_follows_its_changes(
+    tmp_path: Path, source: Path, base: Path
+) -> None:
+    recipe = quick(source, base)
+    second = {"task": "classify", "name": "again", "data": {"source": str(source)}, "train": {"epochs": 1}}
+    recipe["stages"].append({"finetune": second})
+    made, told = ran(recipe, tmp_path)
+    assert [stage.name for stage in made.stages] == ["01-finetune", "02-again"]
+    first_digest = digest_folder(made.stages[0].folder / "checkpoint")
+    assert made.stages[1].results["lineage"]["parent"] == first_digest
+    assert "2/2 finetune" in "\n".join(told)
+    recipe["stages"][0]["finetune"]["train"]["clip"] = 0.5
+    made, told = ran(recipe, tmp_path)
+    assert [line for line in told if "changed" in line] == [
+        "  changed since the last run (config.train.clip): starts anew",
+        "  changed since the last run (data.base): starts anew",
+    ]
+    second["train"]["clip"] = 0.5
+    made, told = ran(recipe, tmp_path)
+    assert [stage.skipped for stage in made.stages] == [True, False]
+    page = made.report.read_text(encoding="utf-8")
+    assert "finetune finetune, then finetune again" in page
+
+
+def test_a_stage_that_the_recipe_no_longer_has_is_left_out(tmp_path: Path, source: Path, base: Path) -> None:
+    """Its folder stays, but neither the report nor ``predict`` takes it for a part of the run."""
+    recipe = quick(source, base)
+    other = {**recipe["stages"][0]["finetune"], "name": "zz-other"}
+    recipe["stages"].append({"finetune": other})
+    ran(recipe, tmp_path)
+    del recipe["stages"][1]
+    made, told = ran(recipe, tmp_path)
+    assert (tmp_path / "small" / "02-zz-other").is_dir()
+    assert "zz-other" not in made.report.read_text(encoding="utf-8")
+    assert Model.load(made.folder).folder == made.checkpoint
+    assert any("02-zz-other" in line for line in told), "it is told"
+
+
+def test_stopping_saves_and_the_same_recipe_goes_on(tmp_path: Path, source: Path, base: Path) -> None:
+    recipe = quick(source, base, train={"epochs": 4})
+    whole, _ = ran(recipe, tmp_path / "whole")
+    asked = iter([False] * 4 + [True])
+    with pytest.raises(Interrupted, match="the state is saved") as caught:
+        ran(recipe, tmp_path / "stopped", stop=lambda: next(asked))
+    assert caught.value.exit_code == 130
+    stage = tmp_path / "stopped" / "small" / "01-finetune"
+    assert [path.name for path in (stage / "training").glob("state-*")] == ["state-00000005"]
+    made, _ = ran(recipe, tmp_path / "stopped")
+    assert losses(stage) == losses(whole.stages[0].folder)
+    assert digest_folder(made.checkpoint) == digest_folder(whole.checkpoint)
+    assert not list((stage / "training").glob("*state-*"))
+
+
+def test_ctrl_c_saves_and_exits_130_and_the_same_command_goes_on(tmp_path: Path, source: Path, base: Path) -> None:
+    recipe = quick(source, base, train={"epochs": 80, "patience": None})
+    write_recipe(tmp_path / "a.yaml", recipe)
+    log = tmp_path / "runs" / "small" / "01-finetune" / "training" / "events.jsonl"
+    process = start(["run", "a.yaml"], tmp_path)
+    deadline = time.monotonic() + 90
+    while not (log.exists() and len(read_events(log)) > 12) and process.poll() is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, out + err
+    assert "stopping after this step" in out
+    assert "stopped; the state is saved" in err
+    assert "run the same command to go on" in err
+    assert "Traceback" not in out + err
+    done = len(losses(log.parents[1]))
+    assert 0 < done < 240
+    made, _ = ran(recipe, tmp_path / "runs")
+    whole, _ = ran(recipe, tmp_path / "whole")
+    starts = [event["first_step"] for event in read_events(log) if event["event"] == "started"]
+    assert starts == [0, done]
+    assert losses(log.parents[1]) == losses(whole.stages[0].folder)
+    assert digest_folder(made.checkpoint) == digest_folder(whole.checkpoint)
+
+
+def test_from_python_rows_make_a_run(tmp_path: Path, base: Path) -> None:
+    import pandas as pd
+
+    import sixfold
+
+    frame = pd.DataFrame(reviews(60)).rename(columns={"text": "review"})
+    given = {"base": str(base), "runs": tmp_path, "quiet": True, "train": {"epochs": 1, "precision": "fp32"}}
+    made = sixfold.finetune(frame, columns={"text": "review"}, **given)
+    assert made.model.predict(["the film was good"])[0].keys() >= {"text", "label", "confidence"}
+    assert "accuracy" in made._repr_html_()
+    with pytest.raises(SixfoldError, match="did you mean 'epochs'"):
+        sixfold.finetune(frame, base=str(base), runs=tmp_path, quiet=True, train={"epoch": 1})
+    assert sixfold.finetune(frame, columns={"text": "review"}, **given).stages[0].skipped
+    assert recipes.Run is type(made)
