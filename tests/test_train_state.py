@@ -236,6 +236,7 @@ KILLED = """
 import os, random, signal, sys, time
 from pathlib import Path
 import test_train_state as here
+import torch.utils.tensorboard  # once, and not in every child
 from sixfold.train.tracking import tracked
 made, task, rows = here.CASES["masks"]
 folder = Path(sys.argv[1])
@@ -243,7 +244,7 @@ draw = random.Random(int(sys.argv[2]))
 
 def train(folder):
     learner = made()
-    config = here.settings(epochs=20, save_minutes=0)
+    config = here.settings(epochs=14, save_minutes=0)
     for event in tracked(here.fit(learner, task, rows(), config, seed=7, folder=folder), folder):
         pass
     here.torch.save(learner.state_dict(), folder / "final.pt")
@@ -264,11 +265,11 @@ def newest():
 
 killed = 0
 for _ in range(6):
-    wanted = newest() + draw.randint(1, 5)
+    wanted = newest() + draw.randint(1, 4)
     child = born()
     while newest() < wanted:
         time.sleep(0.0005)
-    time.sleep(draw.uniform(0, 0.02))  # two steps take about as long
+    time.sleep(draw.uniform(0, 0.02))  # a step or two
     os.kill(child, signal.SIGKILL)
     assert os.WIFSIGNALED(os.waitpid(child, 0)[1]), "the run was over before it could be killed"
 assert os.waitpid(born(), 0)[1] == 0
@@ -279,7 +280,7 @@ def test_a_run_killed_at_any_moment_goes_on_bit_for_bit(tmp_path: Path) -> None:
     """``kill -9`` several times while a state is saved after every step: in steps, in writing, in renaming."""
     made, task, rows = CASES["masks"]
     whole = made()
-    config = settings(epochs=20, save_minutes=0)
+    config = settings(epochs=14, save_minutes=0)
     expected = losses(list(fit(whole, task, rows(), config, seed=7)))
     done = child(KILLED, tmp_path, 3)
     assert done.returncode == 0, done.stderr
