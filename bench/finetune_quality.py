@@ -93,8 +93,9 @@ def lines(name: str, variant: str, results: list[dict[str, Any]]) -> list[str]:
         )
         minutes = statistics.fmean(result["training"]["seconds"] for result in results) / 60
         each = " ".join(f"{value:.2f}" for value in values)
+        metric = tests[0]["metrics"][key]["name"]
         out.append(
-            f"| {name} | {variant} | {tests[0]['metrics'][key]['name']} | **{statistics.fmean(values):.2f}** | {spread:.2f} "
+            f"| {name} | {variant} | {metric} | **{statistics.fmean(values):.2f}** | {spread:.2f} "
             f"| {each} | {tests[0]['count']:,} | {shown} | {minutes:.1f} |"
         )
     return out

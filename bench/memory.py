@@ -1,6 +1,6 @@
 """Resident memory of ``sixfold predict`` over a file of 1 GB: it must not grow with the rows that have gone by.
 
-    python bench/memory.py CHECKPOINT --minutes 5
+python bench/memory.py CHECKPOINT --minutes 5
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench.sides import machine
 
-WORDS = "the bank card was refused at the shop and nobody on the phone could tell me why it took a week".split()
+TEXT = "the bank card was refused at the shop and nobody on the phone could tell me why it took a week"
+WORDS = tuple(TEXT.split())
 
 
 def write(path: Path, size: int) -> int:

@@ -1,4 +1,4 @@
-"""What the speed comparisons share: two processes that take turns, a virtual environment for a peer, this machine's peak."""
+"""What the speed comparisons share: processes that take turns, a virtual environment for a peer, the machine's peak."""
 
 from __future__ import annotations
 

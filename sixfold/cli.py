@@ -175,12 +175,13 @@ def predict(
     checkpoint: Annotated[str, typer.Argument(help="A checkpoint, or a run's folder.")],
     source: Annotated[str, typer.Argument(help="A file of rows; - reads texts from standard input, one a line.")] = "-",
     out: Annotated[Path | None, typer.Option(help="Write here instead of to standard output.")] = None,
+    column: Columns = None,
     encoding: Encoding = None,
 ) -> None:
     """Answer texts: JSON lines out, one a row. Memory does not grow with the file."""
     from sixfold.commands.predict import Model, json_lines, text_lines, written
 
-    model = Model.load(checkpoint)
+    model = Model.load(checkpoint, columns=_pairs(column))
     if source == "-":
         answers = model.predict_lines(text_lines(sys.stdin.buffer, encoding))
     else:

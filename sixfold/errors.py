@@ -90,7 +90,7 @@ class GateError(SixfoldError):
     exit_code = 3
 
 
-class Interrupted(SixfoldError):
+class Interrupted(SixfoldError):  # noqa: N818 (not an error, though it ends a run like one)
     """Stopped by Ctrl-C after the state was saved."""
 
     exit_code = 130

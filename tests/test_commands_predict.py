@@ -86,6 +86,23 @@ def test_a_frame_and_rows_are_read_by_the_task_s_column(model: Model) -> None:
         model.predict([{"txt": "a"}])
 
 
+def test_rows_named_as_the_training_file_need_no_columns(tmp_path: Path, base: Path) -> None:
+    """The checkpoint remembers which column the text stood in; other names are given."""
+    rows = [{"opinion": row["text"], "verdict": row["label"]} for row in reviews(60)]
+    content = recipe_of(write_csv(tmp_path / "a.csv", rows), base, train={"epochs": 1})
+    content["stages"][0]["finetune"]["data"]["columns"] = {"text": "opinion", "label": "verdict"}
+    done = run(parse(content), runs=tmp_path)
+    answers = done.model.predict(rows[:3])
+    assert [answer["text"] for answer in answers] == texts(3)
+    renamed = [{"said": row["opinion"]} for row in rows[:3]]
+    assert Model.load(done.folder, columns={"text": "said"}).predict(renamed) == answers
+
+
+def test_a_pandas_series_is_a_list_of_texts(model: Model) -> None:
+    pandas = pytest.importorskip("pandas")
+    assert model.predict(pandas.Series(texts(3))) == model.predict(texts(3))
+
+
 @pytest.mark.parametrize("bad", ["", None, 3, []])
 def test_what_is_no_text_is_told_with_its_place(model: Model, bad: Any) -> None:
     with pytest.raises(DataError, match="1 of 2 texts are empty or no text") as caught:

@@ -20,7 +20,7 @@ def run(name: str | None = None, *, console: Console | None = None) -> None:
         console.print(table(catalogue.entries()))
         console.print(
             f"get: package = out of a PyPI package, on first use; folder = read from the {catalogue.FOLDER} folder.",
-            "`sixfold data NAME` tells the traps of one set.",
+            "`sixfold data show NAME` tells the traps of one set.",
             markup=False,
             highlight=False,
         )

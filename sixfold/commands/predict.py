@@ -8,7 +8,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,6 +26,9 @@ from sixfold.score.scorer import Scorer
 from sixfold.tasks.contract import Cut, OnLong, Task
 from sixfold.tasks.registry import from_settings
 from sixfold.text import words as split_words
+
+_OURS = ("max_tokens", "on_long", "columns")
+"""Settings of a checkpoint that are not the task's."""
 
 CHUNK = 2048
 """Rows that are in memory at once."""
@@ -65,6 +68,7 @@ class Model:
         tokenizer: the checkpoint's.
         limit: tokens an example may have.
         on_long: what happens to a longer text.
+        columns: role to column, as the training file had them.
     """
 
     folder: Path
@@ -73,10 +77,20 @@ class Model:
     tokenizer: Any
     limit: int
     on_long: OnLong
+    columns: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def load(cls, folder: str | Path, *, precision: Literal["fp32", "bf16"] = "fp32") -> Model:
+    def load(
+        cls,
+        folder: str | Path,
+        *,
+        columns: Mapping[str, str] | None = None,
+        precision: Literal["fp32", "bf16"] = "fp32",
+    ) -> Model:
         """Read a checkpoint that ``finetune`` wrote.
+
+        Args:
+            columns: role to column of the rows to come, where they are named otherwise than the training rows.
 
         Raises:
             UsageError: there is no such folder.
@@ -87,7 +101,8 @@ class Model:
         task = _task(settings, folder)
         loaded = load(folder, task.head())
         scorer = Scorer(loaded.model, precision=precision)
-        return cls(folder, task, scorer, loaded.tokenizer, settings["max_tokens"], settings["on_long"])
+        named = {**settings.get("columns", {}), **(columns or {})}
+        return cls(folder, task, scorer, loaded.tokenizer, settings["max_tokens"], settings["on_long"], named)
 
     def predict(self, texts: str | Sequence[Any] | Any) -> Predictions:
         """Answer texts.
@@ -99,7 +114,8 @@ class Model:
         Raises:
             DataError: a text is empty or not a string, or too long where the checkpoint refuses long texts.
         """
-        rows = self._rows([texts] if isinstance(texts, str) else texts)
+        given = texts.tolist() if hasattr(texts, "tolist") else texts  # a pandas Series, a numpy array
+        rows = self._rows([given] if isinstance(given, str) else given)
         answers, cut = self._answers(rows)
         found = Predictions(answers)
         found.cut = cut
@@ -138,7 +154,8 @@ class Model:
         read = data.read(source, encoding=encoding)
         name = split or ("test" if "test" in read else next(iter(read)))
         rows = _chosen(read, name)
-        checked = checking.check(rows, self.task.columns, columns, allow=["one_class", "unseen", "overlaps"])
+        mapping = {**self._mapping(rows, self.task.columns), **(columns or {})}
+        checked = checking.check(rows, self.task.columns, mapping, allow=["one_class", "unseen", "overlaps"])
         usable = checking.apply(rows, checked).rows[name]
         encoded = self.task.encode(usable, self.tokenizer, self.limit, self.on_long)
         predictions = self.task.predict(self.scorer, encoded.examples)
@@ -158,12 +175,18 @@ class Model:
             ):
                 return self._worded(list(read["train"]["text"]))
             inputs = [part for part in self.task.columns if not part.target]
-            checked = checking.check(read, inputs, allow=["overlaps"])
+            checked = checking.check(read, inputs, self._mapping(read, inputs), allow=["overlaps"])
             return checking.apply(read, checked).rows["train"]
         _all_texts(given, words=column.kind == "words")
         if column.kind == "words" and given and isinstance(given[0], str):
             return self._worded(list(given))
         return datasets.Dataset.from_dict({column.role: list(given)})
+
+    def _mapping(self, read: datasets.DatasetDict, wanted: Sequence[data.Column]) -> dict[str, str]:
+        """The training rows' columns as far as these rows have them; others are found by their usual names."""
+        present = next(iter(read.values())).column_names
+        roles = {column.role for column in wanted}
+        return {role: name for role, name in self.columns.items() if role in roles and name in present}
 
     def _worded(self, texts: list[str]) -> datasets.Dataset:
         """Plain text for a task that reads words (or characters)."""
@@ -266,7 +289,7 @@ def text_lines(lines: Iterable[bytes], encoding: str | None = None) -> Iterator[
 
 def _task(settings: dict[str, Any], folder: Path) -> Task:
     try:
-        return from_settings({key: settings[key] for key in settings if key not in ("max_tokens", "on_long")})
+        return from_settings({key: settings[key] for key in settings if key not in _OURS})
     except TypeError as error:
         raise ModelError(
             "the checkpoint's task has settings that this version does not know",

@@ -254,7 +254,7 @@ def calibration_section(calibration: Result, noun: str = "rows") -> Section:
             Text(f"A calibrated model is right on 80 % of the {noun} where it is 80 % sure. {told}"),
             Reliability(
                 (Diagram("As trained", _bins(before)), Diagram("With temperature", _bins(after))),
-                f"Of {before['ece']['count']:,} held-out {noun}. On the dashed line confidence is what it claims to be.",
+                f"Of {before['ece']['count']:,} held-out {noun}. On the dashed line confidence is what it claims.",
             ),
             table(columns, written),
         ),

@@ -267,7 +267,12 @@ def _finish(work: _Work) -> dict[str, Any]:
         base=work.config.base or ("scratch" if work.config.scratch else "the stage before"),
         data_notes=list(work.rows.told),
     )
-    extra = {**settings_of(task), "max_tokens": work.encoded["train"].cut.limit, "on_long": work.config.on_long}
+    extra = {
+        **settings_of(task),
+        "columns": work.rows.described["columns"],
+        "max_tokens": work.encoded["train"].cut.limit,
+        "on_long": work.config.on_long,
+    }
     save(work.loaded.model, work.loaded.tokenizer, context.checkpoint, history, extra_config=extra)
     return {
         "stage": "finetune",
