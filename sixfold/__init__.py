@@ -10,8 +10,14 @@ Names are imported when they are first used, so that ``import sixfold`` stays qu
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+# Torch's threads wait for each other by spinning. Where another program holds one of the cores, a spinning thread uses
+# up the time that the one it waits for would need: a step took 20 times as long (docs/results.md). It is read when
+# torch is first imported.
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 __version__ = "0.1.0"
 
