@@ -7,9 +7,8 @@ import os
 import platform
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -40,7 +39,6 @@ class Side:
     steps: int = 0
     done: int = 0
     seconds: float = 0.0
-    slices: list[float] = field(default_factory=list)
 
     def start(self) -> None:
         environment = {
@@ -67,7 +65,6 @@ class Side:
         self.process.stdin.write(f"go {steps}\n")
         self.process.stdin.flush()
         told = self.answer("step")
-        self.slices.append(told["seconds"] / (told["step"] - self.done))
         self.seconds += told["seconds"]
         self.done = told["step"]
 
@@ -128,7 +125,3 @@ def machine() -> str:
     )
     features = torch.backends.cpu.get_cpu_capability()
     return f"{model}, {os.cpu_count()} cores, {features}, torch {torch.__version__}, {date.today()}"
-
-
-def clock() -> float:
-    return time.perf_counter()

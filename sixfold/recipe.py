@@ -324,7 +324,8 @@ def _chosen(entry: BaseModel) -> tuple[str, Any]:
 def _stage(kind: str, config: Any, context: Context) -> Done:
     module = STAGES[kind]
     prepared = module.prepare(config, context)
-    fingerprint = _fingerprint(kind, module.VERSION, config, prepared.digests, context.seed)
+    inputs = _inputs(kind, module.VERSION, config, prepared.digests, context.seed)
+    fingerprint = hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
     note = context.folder / DONE
     before = _read(note)
     results = _read(context.folder / "results.json")
@@ -333,13 +334,10 @@ def _stage(kind: str, config: Any, context: Context) -> Done:
         context.tell("  unchanged: skipped")
         return Done(context.folder.name, context.folder, results, skipped=True)
     if before.get("fingerprint") != fingerprint:
-        changed = _difference(
-            before.get("inputs", {}), _inputs(kind, module.VERSION, config, prepared.digests, context.seed)
-        )
         if before:
+            changed = _difference(before.get("inputs", {}), inputs)
             context.tell(f"  changed since the last run ({changed}): starts anew")
         shutil.rmtree(context.training, ignore_errors=True)
-    inputs = _inputs(kind, module.VERSION, config, prepared.digests, context.seed)
     write_json(note, {"fingerprint": fingerprint, "status": "started", "kind": kind, "inputs": inputs})
     results = module.run(config, context, prepared)
     if results is None:
@@ -357,11 +355,6 @@ def _inputs(kind: str, version: int, config: Any, digests: Mapping[str, str], se
         "config": config.model_dump(mode="json"),
         "data": dict(digests),
     }
-
-
-def _fingerprint(kind: str, version: int, config: Any, digests: Mapping[str, str], seed: int) -> str:
-    text = json.dumps(_inputs(kind, version, config, digests, seed), sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:

@@ -100,7 +100,8 @@ def test_hidden_characters_are_shown_by_their_number() -> None:
 
 @given(st.text(st.characters(codec=None)))
 def test_any_string_can_be_written_as_utf_8_once_visible(text: str) -> None:
-    show.visible(text).encode("utf-8")
+    shown = show.visible(text)
+    assert shown.encode("utf-8").decode("utf-8") == shown
 
 
 def test_chinese_letters_count_as_wide_when_shortened() -> None:
