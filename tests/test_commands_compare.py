@@ -98,7 +98,7 @@ def test_rows_of_only_one_run_and_rows_with_another_right_answer_are_counted_and
 
     (pair,) = found.pairs
     assert (pair.rows, pair.only_first, pair.only_second, pair.relabelled) == (1, 1, 2, 1)
-    told = "Left out of the tests: 1 are only in a, 2 are only in b, 1 are in both with another right answer."
+    told = "Left out of the tests: 1 row only in a, 2 rows only in b, 1 row in both with another right answer."
     assert told in shown(table(found))
 
 
@@ -123,7 +123,7 @@ def test_where_a_model_abstains_its_likeliest_label_counts_and_that_is_told(tmp_
     found = compare(tmp_path / "a", tmp_path / "b")
 
     assert (found.pairs[0].unanswered, found.pairs[0].tests[0].a) == ((1, 0), 1.0)
-    assert "a abstains on 1 rows: its likeliest label counts there." in shown(table(found))
+    assert "a abstains on 1 row: its likeliest label counts there." in shown(table(found))
 
 
 def test_several_labels_are_tested_on_whole_rows_micro_and_macro_f1(tmp_path: Path) -> None:
@@ -359,7 +359,8 @@ def test_a_narrow_terminal_keeps_numbers_whole_and_labels_readable() -> None:
 
 def test_models_are_listed_with_where_to_get_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SIXFOLD_HOME", str(tmp_path))
-    lines = [" ".join(line.split()) for line in shown(models_table()).splitlines()]
-    assert lines[0] == "name what kind parameters languages licence where"
-    assert lines[1].startswith("minilm-l6 ")
-    assert lines[1].endswith(" encoder 22.7M en Apache-2.0 sixfold models pull minilm-l6")
+    lines = shown(models_table(), width=80).splitlines()
+    assert max(map(len, lines)) <= 80
+    assert lines[0].split() == ["name", "kind", "parameters", "languages", "where"]
+    assert lines[1].split(maxsplit=4) == ["minilm-l6", "encoder", "22.7M", "en", "sixfold models pull minilm-l6"]
+    assert lines[2] == "  sentence encoder of 6 layers (all-MiniLM-L6-v2), uncased; Apache-2.0"

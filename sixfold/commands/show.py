@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -11,10 +12,12 @@ from rich.text import Text as Line
 
 from sixfold.report import cells, show
 from sixfold.report.blocks import Block, Cell, Format, Notice, Section, Table, Text, table
+from sixfold.text.counting import counted
 
 CLASSES = 30
 """With more classes than this an evaluation does not list each."""
 LEAST_WIDTH = 12
+LISTING_WIDTH = 80
 _COLOURS = {"error": "bold red", "warning": "yellow", "note": "dim", "good": "green"}
 
 
@@ -48,13 +51,41 @@ def models_table() -> RenderableType:
     """The base models of the catalogue, and where each is."""
     from sixfold.commands.models import table as models
 
-    columns: list[tuple[str, Format]] = [("name", "text"), ("what", "text"), ("kind", "text"), ("parameters", "text")]
-    columns += [("languages", "text"), ("licence", "text"), ("where", "text")]
-    rows: list[list[Cell]] = []
+    entries = []
     for row in models():
         where = "here" if row.folder is not None else f"sixfold models pull {row.name}"
-        rows.append([row.name, row.what, row.kind, millions(row.parameters), row.languages, row.licence, where])
-    return rendered([table(columns, rows)])
+        short = (row.name, row.kind, millions(row.parameters), row.languages, where)
+        entries.append((short, f"{row.what}; {row.licence}"))
+    return listing(("name", "kind", "parameters", "languages", "where"), entries, numbers=("parameters",))
+
+
+def listing(
+    heads: Sequence[str], entries: Sequence[tuple[Sequence[str], str]], *, numbers: Sequence[str] = ()
+) -> RenderableType:
+    """Short cells under their heads, and below each line of them a sentence. A terminal of 80 columns has room for it.
+
+    Args:
+        heads: names of the cells.
+        entries: (cells, sentence) each.
+        numbers: heads whose cells stand on the right.
+    """
+    lines = [heads, *(short for short, _ in entries)]
+    widths = [max(Line(cell).cell_len for cell in column) for column in zip(*lines, strict=True)]
+
+    def line(short: Sequence[str], style: str = "") -> Line:
+        parts = [Line(cell) for cell in short]
+        for part, head, width in zip(parts, heads, widths, strict=True):
+            part.align("right" if head in numbers else "left", width)
+        made = Line("  ").join(parts)
+        made.rstrip()
+        made.stylize(style)
+        return made
+
+    told: list[RenderableType] = [line(heads, "bold")]
+    for short, sentence in entries:
+        below = textwrap.fill(sentence, LISTING_WIDTH, initial_indent="  ", subsequent_indent="  ")
+        told += [line(short), Line(below, "dim")]
+    return Group(*told)
 
 
 def measured(metric: Mapping[str, Any]) -> str:
@@ -116,11 +147,11 @@ def _grid(block: Table) -> Grid:
 def _head(result: Mapping[str, Any]) -> str:
     told = []
     if "split" in result:
-        told.append(f"{result['split']}: {result.get('count', 0):,} rows")
+        told.append(f"{result['split']}: {counted(result.get('count', 0), 'row')}")
     if result.get("long_rows"):
         told.append(f"{result['long_rows']:,} longer than the model's limit")
     if result.get("unjudged_words"):
-        told.append(f"{result['unjudged_words']:,} words cut away, counted as O")
+        told.append(f"{counted(result['unjudged_words'], 'word')} cut away, counted as O")
     if "seed" in result:
         told.append(f"seed of the intervals {result['seed']}")
     if "digest" in result:

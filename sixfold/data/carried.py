@@ -11,6 +11,7 @@ from typing import Any
 
 from sixfold.data.datasheet import CUT, DataSet, Part
 from sixfold.fetch import Package
+from sixfold.text.counting import counted
 
 Row = dict[str, Any]
 
@@ -86,12 +87,13 @@ def topics(files: list[Path], notes: list[str]) -> Iterator[Row]:
     clear = {key: row for key, row in rows.items() if len(labels[key]) == 1}
     counts = Counter(str(row["label"]) for row in clear.values())
     small = {label: count for label, count in counts.items() if count < MIN_QUESTIONS}
-    notes.append(f"{conversations - len(rows):,} repeated questions of {conversations:,} were left out")
-    notes.append(f"{len(rows) - len(clear)} questions under two topics were left out of both")
-    notes.append(f"{malformed} entries that are no conversation were left out")
+    repeated = counted(conversations - len(rows), "repeated question")
+    notes.append(f"left out: {repeated} of {conversations:,}")
+    notes.append(f"left out of both: {counted(len(rows) - len(clear), 'question')} under two topics")
+    notes.append(f"left out: {counted(malformed, 'entry', 'entries')} without a conversation")
     notes.append(
-        f"{len(small)} topics with fewer than {MIN_QUESTIONS} distinct questions were left out "
-        f"({sum(small.values())} questions): {', '.join(sorted(small))}"
+        f"left out: {counted(len(small), 'topic')} with fewer than {MIN_QUESTIONS} distinct questions "
+        f"({counted(sum(small.values()), 'question')}): {', '.join(sorted(small))}"
     )
     yield from (row for row in clear.values() if row["label"] not in small)
 
@@ -121,8 +123,8 @@ def reviews(files: list[Path], notes: list[str]) -> Iterator[Row]:
         kept.append(found)
     both = kept[0].keys() & kept[1].keys()
     distinct = sum(map(len, kept))
-    notes.append(f"{lines - distinct:,} repeated reviews of {lines:,} were left out")
-    notes.append(f"{len(both)} texts that are in both classes were left out")
+    notes.append(f"left out: {counted(lines - distinct, 'repeated review')} of {lines:,}")
+    notes.append(f"left out of both classes: {counted(len(both), 'text')} that stood in both")
     yield from (row for found in kept for text, row in found.items() if text not in both)
 
 
@@ -146,8 +148,8 @@ def entities(files: list[Path], notes: list[str]) -> Iterator[Row]:
                         continue
                     seen.add(text)
                     yield {"words": characters, "tags": tags, "__file__": path.name, "__line__": number}
-    notes.append(f"{joined:,} surnames were joined with the given name behind them")
-    notes.append(f"{repeated:,} repeated sentences were left out")
+    notes.append(f"joined: {counted(joined, 'surname')} with the given name behind")
+    notes.append(f"left out: {counted(repeated, 'repeated sentence')}")
 
 
 def _word(token: str) -> tuple[str, str]:

