@@ -287,4 +287,5 @@ def test_the_command_prints_problems_distribution_and_what_dropping_would_do(tmp
     assert "[b]0" in printed
     assert "██████████████████████████████ 50.0%" in printed
     assert "zh 100.0%" in printed
-    assert "`on_bad: drop` would leave out 1 rows of train" in printed
+    assert "1 error, 0 warnings" in printed
+    assert "`on_bad: drop` would leave out 1 row of train" in printed

@@ -86,7 +86,7 @@ def test_calibration_is_shown_before_and_after() -> None:
 def test_a_temperature_that_was_not_found_is_said_so() -> None:
     right = (np.eye(2)[[0, 1] * 5] * 4, np.array([0, 1] * 5))
     both = calibration.before_and_after(right, right, seed=0)
-    assert "tell no temperature" in shown(*classification_sections(result(2), calibration=both))
+    assert "The validation rows tell no temperature" in shown(*classification_sections(result(2), calibration=both))
 
 
 def test_mistakes_are_shown_with_what_was_expected_and_where() -> None:
@@ -161,7 +161,7 @@ def test_a_data_page_tells_everything_cut_dropped_or_wrong() -> None:
         "dropped": [{"rows": 2, "why": "empty text"}],
     }
     html = shown(*data_sections(data))
-    for told in ("abab", "7 (70 %)", "3 rows were longer than the model's limit, 71 tokens in all (on_long: truncate).",
+    for told in ("abab", "7 (70 %)", "Longer than the model's limit: 3 rows, 71 tokens cut away (on_long: truncate).",
                  "empty text", "remove one", "Lengths in tokens"):  # fmt: skip
         assert told.replace("'", "&#39;") in html
 

@@ -15,6 +15,7 @@ from rich.text import Text
 from sixfold import data
 from sixfold.data.checking import Checked, Lengths
 from sixfold.data.columns import Column
+from sixfold.text.counting import counted
 
 BAR = 30
 SHOWN_LABELS = 20
@@ -114,14 +115,14 @@ def _problems(checked: Checked, console: Console) -> None:
         line.append(f":{rest}", style="")
         console.print(line)
     errors = len(checked.errors)
-    warnings = sum(problem.level == "warning" for problem in checked.problems)
+    warnings = counted(sum(problem.level == "warning" for problem in checked.problems), "warning")
     if not errors:
-        _print(console, f"no errors, {warnings} warnings", "green")
+        _print(console, f"no errors, {warnings}", "green")
         return
-    _print(console, f"{errors} errors, {warnings} warnings", "bold red")
+    _print(console, f"{counted(errors, 'error')}, {warnings}", "bold red")
     if checked.droppable:
         gone = {
             split: len({row for some in faults.values() for row in some}) for split, faults in checked.unusable.items()
         }
-        told = ", ".join(f"{count:,} rows of {split}" for split, count in gone.items())
+        told = ", ".join(f"{counted(count, 'row')} of {split}" for split, count in gone.items())
         _print(console, f"`on_bad: drop` would leave out {told}")

@@ -20,6 +20,7 @@ from rich.markup import escape
 
 from sixfold import fetch
 from sixfold.errors import UsageError, nearest
+from sixfold.text.counting import counted
 
 HALF_WRITTEN_SECONDS = 3600
 """So long after its last byte no process is still writing."""
@@ -99,7 +100,7 @@ def told(pruned: Pruned, *, deleted: bool) -> list[str]:
     lines += [f"kept: {_line(item)}" for item in pruned.kept]
     if not pruned.items and not pruned.failed:
         return [*lines, "there is nothing to delete"]
-    count = f"{len(pruned.items):,} {'path' if len(pruned.items) == 1 else 'paths'}, {_bytes(pruned.size)}"
+    count = f"{counted(len(pruned.items), 'path')}, {_bytes(pruned.size)}"
     if deleted:
         return [*lines, f"deleted {count}"]
     return [*lines, f"would delete {count}", "nothing was deleted: run again with --yes to delete"]

@@ -236,7 +236,7 @@ def calibration_section(calibration: Result, noun: str = "rows") -> Section:
         )
     else:
         told = (
-            "The validation {noun} tell no temperature (none, too few, or all of them right), "
+            f"The validation {noun} tell no temperature (none, too few, or all of them right), "
             "so the confidences were left as they are."
         )
     rows: list[list[Cell]] = [

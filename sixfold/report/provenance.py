@@ -25,6 +25,7 @@ from sixfold.report.blocks import (
     Text,
     table,
 )
+from sixfold.text.counting import counted
 
 Result = dict[str, Any]
 NAMES = {
@@ -56,7 +57,7 @@ def training_sections(training: Result) -> tuple[Section, ...]:
     blocks: list[Block] = [_effort(training)]
     broken = sum(1 for step in steps if not _is_number(step.get("loss", 0.0)))
     if broken:
-        blocks.append(Notice("error", f"The loss was not a number at {broken:,} of {len(steps):,} steps."))
+        blocks.append(Notice("error", f"The loss was not a number at {broken:,} of {counted(len(steps), 'step')}."))
     if charts:
         blocks.append(Panels(tuple(charts)))
     if evaluations:
@@ -215,11 +216,9 @@ def _losses(data: Result) -> tuple[Block, ...]:
     blocks: list[Block] = []
     cut, dropped, problems = data.get("cut"), data.get("dropped") or [], data.get("problems") or []
     if cut and cut.get("rows"):
-        tokens = f", {cut['tokens']:,} tokens in all" if cut.get("tokens") is not None else ""
-        blocks.append(
-            Notice("warning", f"{cut['rows']:,} rows were longer than the model's limit{tokens} "
-                              f"(on_long: {cut.get('on_long', 'unknown')}).")
-        )  # fmt: skip
+        lost = f", {counted(cut['tokens'], 'token')} cut away" if cut.get("tokens") else ""
+        told = f"{counted(cut['rows'], 'row')}{lost} (on_long: {cut.get('on_long', 'unknown')})"
+        blocks.append(Notice("warning", f"Longer than the model's limit: {told}."))
     elif cut is not None:
         blocks.append(Text("No row was longer than the model's limit: nothing was cut."))
     if dropped:

@@ -13,6 +13,7 @@ from sixfold.metrics.calibration import Bin
 from sixfold.report import show
 from sixfold.report.axes import LETTER, Scale, drawing, element, label, nice_ticks, padded, words
 from sixfold.report.blocks import Curves, Diagram, Mark, Series
+from sixfold.text.counting import counted
 
 MOST_POINTS = 1200
 # Beyond this the room around a curve would overflow; such a point is as good as infinite.
@@ -116,7 +117,7 @@ def reliability(diagram: Diagram) -> str:
     for item in filled:
         tall = max(0.8, item.count / most * (low - 12))
         parts.append(
-            element("rect", element("title", f"{item.count:,} rows"), x=x_scale(item.low) + 0.6, y=base -
+            element("rect", element("title", counted(item.count, "row")), x=x_scale(item.low) + 0.6, y=base -
             tall,
                     width=x_scale(item.high) - x_scale(item.low) - 1.2, height=tall, class_="bar quiet")
         )  # fmt: skip
@@ -225,7 +226,7 @@ def _whisker(item: Bin, x_scale: Scale, y_scale: Scale) -> list[str]:
     assert item.accuracy_high is not None
     x = x_scale(item.confidence)
     told = (
-        f"{item.count:,} rows, confidence {show.percent(item.confidence)} %, "
+        f"{counted(item.count, 'row')}, confidence {show.percent(item.confidence)} %, "
         f"accuracy {show.percent(item.accuracy)} % "
         f"[{show.percent(item.accuracy_low)}, {show.percent(item.accuracy_high)}]"
     )
