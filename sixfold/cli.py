@@ -175,6 +175,7 @@ def finetune(
     runs: Runs = Path("runs"),
 ) -> None:
     """Fine-tune a base on labelled rows, evaluate it, and write a report."""
+    from sixfold.commands.runs import run_name
     from sixfold.recipe import one_stage
 
     data = {"source": source, "encoding": encoding, "columns": _pairs(column)}
@@ -183,7 +184,7 @@ def finetune(
         config["scratch"] = {"size": scratch}
     if base is None and scratch is None:
         config["base"] = "minilm-l6"
-    _run(one_stage("finetune", config, set_ or [], name=name or Path(source).stem, seed=seed), runs)
+    _run(one_stage("finetune", config, set_ or [], name=name or run_name(source), seed=seed), runs)
 
 
 @app.command()

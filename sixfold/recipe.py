@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Any, cast
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model, model_validator
 
-from sixfold.commands.runs import LISTED, strangers
+from sixfold.commands.runs import LISTED, folder_name, run_name, strangers
 from sixfold.errors import Interrupted, UsageError, nearest
+from sixfold.report import show
 from sixfold.stages import finetune
 from sixfold.stages.context import NAME, Context, Watch, write_json
+from sixfold.text.counting import counted
 
 if TYPE_CHECKING:
     from sixfold.commands.predict import Model
@@ -26,6 +28,7 @@ STAGES: dict[str, Any] = {"finetune": finetune}
 """Each stage's module: its ``Config``, ``VERSION``, ``prepare`` and ``run``. A further stage is a further row."""
 
 DONE = "stage.json"
+_QUOTED = "such as --set 'data.columns={text: review}', in quotes, or --set data.columns.text=review"
 
 
 class _Strict(BaseModel):
@@ -114,9 +117,8 @@ def parse(content: Any, *, where: str = "recipe") -> Recipe:
         return Recipe.model_validate(content)
     except ValidationError as error:
         mistakes = [_told(item, Recipe) for item in error.errors()]
-        noun = "mistake" if len(mistakes) == 1 else "mistakes"
         raise UsageError(
-            f"{len(mistakes)} {noun} in the recipe:\n" + "\n".join(f"  {line}" for line in mistakes),
+            f"{counted(len(mistakes), 'mistake')} in the recipe:\n" + "\n".join(f"  {line}" for line in mistakes),
             where=where,
             hint="sixfold schema prints every key with its meaning",
         ) from None
@@ -127,6 +129,7 @@ def one_stage(kind: str, config: dict[str, Any], changes: Sequence[str], *, name
 
     Args:
         config: the stage's keys.
+        name: is made fit for a folder's name; the kind of stage where nothing is left of it.
         changes: ``KEY=VALUE`` with dots for nested keys; values are read as YAML.
 
     Raises:
@@ -135,8 +138,7 @@ def one_stage(kind: str, config: dict[str, Any], changes: Sequence[str], *, name
     content = json.loads(json.dumps(config)) if _is_plain(config) else dict(config)
     for change in changes:
         _set(content, change)
-    safe = re.sub(r"[^\w.-]+", "-", name).strip("-.") or kind
-    return parse({"name": safe, "seed": seed, "stages": [{kind: content}]}, where="flags")
+    return parse({"name": folder_name(name) or kind, "seed": seed, "stages": [{kind: content}]}, where="flags")
 
 
 def _set(content: dict[str, Any], change: str) -> None:
@@ -153,7 +155,10 @@ def _set(content: dict[str, Any], change: str) -> None:
     try:
         here[last] = yaml.safe_load(value)
     except yaml.YAMLError as error:
-        raise UsageError("--set: the value cannot be read as YAML", found=change) from error
+        raise UsageError("--set: the value cannot be read as YAML", found=change, hint=_QUOTED) from error
+    # YAML reads {a:b} as the key "a:b" without a value.
+    if isinstance(here[last], dict) and any(":" in str(key) and here[last][key] is None for key in here[last]):
+        raise UsageError("--set: a blank must stand after each colon", found=change, hint=_QUOTED)
 
 
 def _is_plain(config: Any) -> bool:
@@ -169,7 +174,7 @@ def finetune_run(
     *,
     task: str = "text_classification",
     base: str | None = "minilm-l6",
-    name: str = "finetune",
+    name: str | None = None,
     columns: Mapping[str, str] | None = None,
     seed: int = 13,
     runs: str | Path = "runs",
@@ -182,7 +187,7 @@ def finetune_run(
         source: a file, a catalogue name, a pandas DataFrame, a list of dicts, a ``datasets.Dataset`` or DatasetDict.
         task: ``classify``, ``entities``, or a task's full name.
         base: a catalogue name, a folder, or ``hf:owner/name``.
-        name: names the run's folder.
+        name: names the run's folder; left out, what the source is called (``finetune`` for rows in memory).
         columns: role to column, where the names do not tell.
         quiet: print nothing.
         options: further keys of the stage: ``train={"epochs": 5}``, ``on_long="truncate"`` …
@@ -200,7 +205,8 @@ def finetune_run(
         config["base"] = base
     console = Console(highlight=False, quiet=quiet)
     told = Told(console.print, lambda events: shown(events, console))
-    return run(one_stage("finetune", config, (), name=name, seed=seed), runs=Path(runs), told=told)
+    recipe = one_stage("finetune", config, (), name=name or run_name(source), seed=seed)
+    return run(recipe, runs=Path(runs), told=told)
 
 
 def _told(item: Mapping[str, Any], model: type[BaseModel]) -> str:
@@ -214,7 +220,11 @@ def _told(item: Mapping[str, Any], model: type[BaseModel]) -> str:
     message = re.sub(r"^Value error, ", "", item["msg"])
     told_already = item["type"] == "missing" or isinstance(item["input"], dict | BaseModel)
     found = "" if told_already else f" (found: {item['input']!r})"
-    return f"{path}: {message[0].lower() + message[1:]}{found[:120]}"
+    near = None
+    if item["type"] == "literal_error":
+        near = nearest(str(item["input"]), re.findall(r"'([^']*)'", item["ctx"]["expected"]))
+    advice = f"; did you mean {near!r}?" if near else ""
+    return f"{path}: {message[0].lower() + message[1:]}{found[:120]}{advice}"
 
 
 def _keys_at(model: type[BaseModel], path: tuple[Any, ...]) -> list[str]:
@@ -248,7 +258,7 @@ class Done:
 
     name: str
     folder: Path
-    results: dict[str, Any]
+    results: dict[str, Any] = field(repr=False)
     skipped: bool
 
 
@@ -325,17 +335,19 @@ def _stage(kind: str, config: Any, context: Context) -> Done:
     module = STAGES[kind]
     prepared = module.prepare(config, context)
     inputs = _inputs(kind, module.VERSION, config, prepared.digests, context.seed)
-    fingerprint = hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
+    fingerprint = _fingerprint(inputs)
     note = context.folder / DONE
     before = _read(note)
+    old = _as_now(module, before.get("inputs") or {})
+    same = _fingerprint(old) == fingerprint
     results = _read(context.folder / "results.json")
     whole = bool(results) and context.checkpoint.is_dir()
-    if before.get("fingerprint") == fingerprint and before.get("status") == "done" and whole:
+    if same and before.get("status") == "done" and whole:
         context.tell("  unchanged: skipped")
         return Done(context.folder.name, context.folder, results, skipped=True)
-    if before.get("fingerprint") != fingerprint:
+    if not same:
         if before:
-            changed = _difference(before.get("inputs", {}), inputs)
+            changed = _difference(old, inputs)
             context.tell(f"  changed since the last run ({changed}): starts anew")
         shutil.rmtree(context.training, ignore_errors=True)
     write_json(note, {"fingerprint": fingerprint, "status": "started", "kind": kind, "inputs": inputs})
@@ -357,16 +369,24 @@ def _inputs(kind: str, version: int, config: Any, digests: Mapping[str, str], se
     }
 
 
+def _fingerprint(inputs: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
+
+
+def _as_now(module: Any, inputs: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A stage's earlier inputs as this version writes them: a key that it lacked has its default, a name its full form.
+
+    So a finished stage stays finished when the recipe learns a new key.
+    """
+    try:
+        return {**inputs, "config": module.Config.model_validate(inputs["config"]).model_dump(mode="json")}
+    except (KeyError, ValidationError):
+        return inputs
+
+
 def _difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     """Which inputs changed, by name."""
-
-    def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-        out: dict[str, Any] = {}
-        for key, value in values.items():
-            out |= flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
-        return out
-
-    old, new = flat(before), flat(now)
+    old, new = dict(show.flat(before)), dict(show.flat(now))
     return ", ".join(sorted(key for key in old.keys() | new.keys() if old.get(key) != new.get(key))) or "nothing known"
 
 

@@ -19,10 +19,13 @@ from tiny_runs import recipe_of, reviews, start, write_csv, write_recipe
 
 from sixfold import recipe as recipes
 from sixfold.commands.predict import Model
+from sixfold.commands.runs import run_name
 from sixfold.errors import Interrupted, SixfoldError, UsageError
 from sixfold.models.lineage import digest_folder
+from sixfold.models.scratch import SIZES
 from sixfold.recipe import Run, Told, load, one_stage, parse, run, schema
 from sixfold.stages import finetune
+from sixfold.tasks.token_classification import TokenClassification
 from sixfold.train.events import Event, Step
 from sixfold.train.tracking import read as read_events
 
@@ -109,6 +112,37 @@ def test_a_misspelt_task_is_told_with_the_other_mistakes_before_any_stage_runs()
 def test_keys_that_do_not_fit_the_task_are_told_before_any_stage_runs() -> None:
     (told,) = mistakes({"name": "a", "stages": [{"finetune": {**STAGE, "task": "entities", "several": True}}]})
     assert "several only fits text_classification" in told
+
+
+@pytest.mark.parametrize(
+    ("change", "near"),
+    [
+        ({"train": {"metric": "macrof1"}}, "did you mean 'macro_f1'?"),
+        ({"train": {"metric": "micro_f"}, "several": True}, "did you mean 'micro_f1'?"),
+        ({"train": {"metric": "tokenaccuracy"}, "task": "entities"}, "did you mean 'token_accuracy'?"),
+        ({"train": {"metric": "bleu"}}, "known here: accuracy, macro_f1, loss"),
+    ],
+)
+def test_a_misspelt_metric_is_told_before_any_stage_runs(change: dict[str, Any], near: str) -> None:
+    (told,) = mistakes({"name": "a", "stages": [{"finetune": {**STAGE, **change}}]})
+    assert told.startswith(f"stages.0.finetune: there is no metric '{change['train']['metric']}' (train.metric) for ")
+    assert told.endswith(near)
+
+
+def test_every_score_of_a_task_can_be_the_metric() -> None:
+    for task, names in {
+        "classify": ("accuracy", "macro_f1", "loss"),
+        "entities": TokenClassification.score_names,
+    }.items():
+        for name in names:
+            parse({"name": "a", "stages": [{"finetune": {**STAGE, "task": task, "train": {"metric": name}}}]})
+
+
+def test_a_misspelt_size_is_told_with_the_nearest_one() -> None:
+    stage = {"task": "classify", "data": {"source": "a.csv"}, "scratch": {"size": "tinny"}}
+    (told,) = mistakes({"name": "a", "stages": [{"finetune": stage}]})
+    assert "input should be 'tiny', 'mini' or 'small' (found: 'tinny'); did you mean 'tiny'?" in told
+    assert schema()["$defs"]["ScratchConfig"]["properties"]["size"]["enum"] == list(SIZES)
 
 
 def test_base_and_scratch_exclude_each_other() -> None:
@@ -209,6 +243,16 @@ def test_a_flag_that_fits_nothing_is_told(change: str) -> None:
         one_stage("finetune", STAGE, [change], name="a", seed=1)
 
 
+@pytest.mark.parametrize("value", ["{text:review}", "{text:review, label: stars}", "{text: review", "{text: a: b}"])
+def test_a_mapping_that_yaml_reads_otherwise_shows_one_that_works(value: str) -> None:
+    with pytest.raises(UsageError, match="--set") as caught:
+        one_stage("finetune", STAGE, [f"data.columns={value}"], name="a", seed=1)
+    for change in ("data.columns={text: review}", "data.columns.text=review"):
+        assert change in str(caught.value.hint)
+        made: Any = one_stage("finetune", STAGE, [change], name="a", seed=1)
+        assert made.stages[0].finetune.data.columns == {"text": "review"}
+
+
 # The schema
 
 
@@ -300,6 +344,26 @@ def test_another_version_of_the_stage_begins_anew(
     monkeypatch.setattr(finetune, "VERSION", finetune.VERSION + 1)
     _, told = ran(quick(source, base), tmp_path)
     assert "  changed since the last run (version): starts anew" in told
+
+
+def test_a_short_name_of_a_task_makes_the_same_run(tmp_path: Path, source: Path, base: Path) -> None:
+    ran(quick(source, base), tmp_path)
+    again, _ = ran(quick(source, base, task="text_classification"), tmp_path)
+    assert again.stages[0].skipped
+
+
+def test_a_run_of_before_a_key_was_there_is_still_finished(tmp_path: Path, source: Path, base: Path) -> None:
+    first, _ = ran(quick(source, base), tmp_path)
+    note = first.stages[0].folder / "stage.json"
+    content = json.loads(note.read_text(encoding="utf-8"))
+    config = content["inputs"]["config"]
+    config["task"] = "classify"
+    del config["word_shapes"]
+    del config["train"]["clip"]
+    note.write_text(json.dumps({**content, "fingerprint": "of then"}), encoding="utf-8")
+    assert ran(quick(source, base), tmp_path)[0].stages[0].skipped
+    _, told = ran(quick(source, base, train={"clip": 0.5}), tmp_path)
+    assert "  changed since the last run (config.train.clip): starts anew" in told
 
 
 @pytest.mark.parametrize("gone", ["checkpoint", "results.json", "stage.json"])
@@ -456,3 +520,48 @@ def test_from_python_rows_make_a_run(tmp_path: Path, base: Path) -> None:
         sixfold.finetune(frame, base=str(base), runs=tmp_path, quiet=True, train={"epoch": 1})
     assert sixfold.finetune(frame, columns={"text": "review"}, **given).stages[0].skipped
     assert recipes.Run is type(made)
+    assert made.folder == tmp_path / "finetune"
+    assert made.stages[0].results["lineage"]["config"]["data"]["source"] == "<DataFrame>"
+    assert len(repr(made)) < 1000
+
+
+def test_rows_in_memory_get_into_no_lineage(tmp_path: Path, base: Path) -> None:
+    import sixfold
+
+    rows = reviews(60)
+    sources = [rows, {"train": rows[0]["text"], "test": Path("t.csv")}, [Path("a.csv")]]
+    dumped = [one_stage("finetune", {**STAGE, "data": {"source": one}}, (), name="a", seed=1) for one in sources]
+    assert [one.model_dump(mode="json")["stages"][0]["finetune"]["data"]["source"] for one in dumped] == [
+        "<rows>",
+        {"train": rows[0]["text"], "test": "t.csv"},
+        ["a.csv"],
+    ]
+    made = sixfold.finetune(rows, base=str(base), runs=tmp_path, quiet=True, train={"epochs": 1, "precision": "fp32"})
+    assert "the film was" not in (made.checkpoint / "lineage.json").read_text(encoding="utf-8")
+
+
+def test_a_run_from_python_is_named_after_its_source(tmp_path: Path, source: Path, base: Path) -> None:
+    import sixfold
+
+    given: dict[str, Any] = {"base": str(base), "runs": tmp_path, "quiet": True, "train": {"epochs": 1}}
+    assert sixfold.finetune(source, **given).folder == tmp_path / "reviews"
+    assert sixfold.finetune(str(source), name="mine", **given).folder == tmp_path / "mine"
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        ("data/reviews.csv", "reviews"),
+        ("reviews.v2.jsonl.gz", "reviews.v2"),
+        ("评论 1.xlsx", "评论-1"),
+        ("data/*.csv", "data"),
+        ("conll2003_en:honest", "conll2003_en-honest"),
+        ("hf:owner/name", "name"),
+        ({"train": ["a.csv", "b.csv"], "test": "c.csv"}, "a"),
+        ([Path("x/first.csv"), "second.csv"], "first"),
+        ([{"text": "a"}], ""),
+        ("..", ""),
+    ],
+)
+def test_what_a_run_is_called_when_nobody_says(source: Any, name: str) -> None:
+    assert run_name(source) == name

@@ -291,11 +291,41 @@ def test_a_decoder_classifies_too(tmp_path: Path) -> None:
 LONG = [*reviews(60), {"text": "good " * 40 + "and it is in the city", "label": "good"}]
 
 
-def test_long_texts_are_refused_before_training(tmp_path: Path, base: Path) -> None:
+def test_long_texts_of_all_splits_are_refused_before_training_with_their_places(tmp_path: Path, base: Path) -> None:
     source = write_csv(tmp_path / "a.csv", LONG)
-    with pytest.raises(DataError, match=r"1 of .* texts .* longer than the limit of 32 tokens; the longest has 48"):
-        finished(tmp_path, source, base, max_tokens=32)
+    test = write_csv(tmp_path / "t.csv", [{**row, "text": f"{row['text']} again"} for row in LONG])
+    data = {"source": {"train": str(source), "test": str(test)}}
+    told = r"2 of 122 texts \(1.6%\) are longer than the limit of 32 tokens; the longest has 53"
+    with pytest.raises(DataError, match=told) as caught:
+        finished(tmp_path, source, base, max_tokens=32, data=data)
+    assert caught.value.where == f"{source}:62, {test}:62"
     assert not (tmp_path / "runs" / "small" / "01-finetune" / "training").exists()
+
+
+def test_more_tokens_than_the_base_reads_are_refused_with_both_numbers(tmp_path: Path, base: Path) -> None:
+    source = write_csv(tmp_path / "a.csv", reviews(60))
+    with pytest.raises(UsageError, match="max_tokens is 65, and the base reads 64 tokens at most"):
+        finished(tmp_path, source, base, max_tokens=65)
+    assert finished(tmp_path, source, base, max_tokens=64, train={"epochs": 1}).run.model.limit == 64
+
+
+def test_rows_that_lost_every_entity_are_told_and_reported(tmp_path: Path, base: Path) -> None:
+    sentences = "".join("the O\n" * 20 + f"n{number} B-LOC\n\n" for number in range(30))
+    (tmp_path / "a.conll").write_text(sentences + "a O\nnew B-LOC\n\n" * 30, encoding="utf-8")
+    made = finished(
+        tmp_path,
+        tmp_path / "a.conll",
+        base,
+        task="entities",
+        max_tokens=16,
+        on_long="truncate",
+        data={"split": {}},
+        train={"epochs": 1},
+    )
+    (line,) = (line for line in made.told if line.strip().startswith("train: 60 rows"))
+    assert "30 longer than 16 tokens: 260 tokens cut away, and every entity of 30 rows" in line
+    assert made.results["data"]["cut"]["by_split"]["train"]["unlearnable"] == 30
+    assert "every entity of 30 rows" in made.run.report.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(("on_long", "lost", "windows"), [("truncate", 16, 0), ("window", 0, 1)])

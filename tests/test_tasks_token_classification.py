@@ -142,6 +142,23 @@ def test_an_ignored_word_counts_for_nothing(tmp_path: Path) -> None:
     assert TASK.loss(loaded.model, batch)["tag"].count == 1.0
 
 
+def test_rows_whose_every_entity_was_cut_away_are_counted(tmp_path: Path) -> None:
+    """Three of six words are left: one row keeps an entity, one loses its only one, one never had any."""
+    tokenizer = load(tiny_encoder(tmp_path), TASK.head(), new_head=True).tokenizer
+    words = ["the", "dog", "was", "in", "the", "city"]
+    early, late = ["O", "B-PER", "O", "O", "O", "B-LOC"], ["O", "O", "O", "O", "O", "B-LOC"]
+    data = rows([words] * 3, [early, late, ["O"] * 6])
+    assert TASK.encode(data, tokenizer, 5, "truncate").cut.unlearnable == 1
+    assert TASK.encode(data, tokenizer, 5, "window").cut.unlearnable == 0
+    assert TASK.encode(data.remove_columns("tags"), tokenizer, 5, "truncate").cut.unlearnable == 0
+
+
+def test_the_scores_it_names_are_those_it_gives(tmp_path: Path) -> None:
+    data = rows([WORDS], [SCHEMES["BIO"]])
+    predictions = TASK.predict(Given([table(*SCHEMES["BIO"])]), one_row(len(WORDS)))
+    assert tuple(TASK.scores(predictions, data)) == TokenClassification.score_names
+
+
 def test_word_shapes_go_in_as_token_types(tmp_path: Path) -> None:
     tokenizer = load(tiny_encoder(tmp_path), TASK.head(), new_head=True).tokenizer
     shaped = TokenClassification(labels=LABELS, shapes=True)

@@ -370,13 +370,5 @@ def _facts(stage: Stage) -> dict[str, str]:
     parts |= {"version of ": lineage.get("versions", {}), "machine: ": lineage.get("machine", {})}
     facts = {"seed": str(stage.inputs.get("seed"))}
     for before, values in parts.items():
-        facts |= {f"{before}{key}": str(value) for key, value in _flat(values)}
+        facts |= {f"{before}{key}": str(value) for key, value in show.flat(values)}
     return facts
-
-
-def _flat(values: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in values.items():
-        if isinstance(value, Mapping) and value:
-            yield from _flat(value, f"{before}{key}.")
-        else:
-            yield f"{before}{key}", value

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from sixfold.commands.runs import run_name
 from sixfold.data.guessing import Guess, guess
 from sixfold.errors import StorageError, UsageError
 
@@ -103,8 +104,7 @@ def _one_line(sentence: str) -> str:
 
 
 def _name(source: str) -> str:
-    stem = Path(source).name.partition(".")[0] or "run"
-    return re.sub(r"[^\w-]+", "-", stem).strip("-") or "run"
+    return run_name(source) or "run"
 
 
 def _relative(source: str, folder: Path) -> str:

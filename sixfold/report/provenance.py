@@ -73,7 +73,7 @@ def data_sections(data: Result) -> tuple[Section, ...]:
 
     Args:
         data: ``splits`` {name: {rows, digest, labels, lengths}}, ``problems`` [{level, what, count, where, remedy}],
-            ``cut`` {rows, tokens, on_long}, ``dropped`` [{…}] or a list of sentences.
+            ``cut`` {rows, tokens, unlearnable, on_long}, ``dropped`` [{…}] or a list of sentences.
     """
     splits: Mapping[str, Result] = data.get("splits", {})
     columns: list[tuple[str, Format]] = [("Split", "text"), ("Rows", "count"), ("SHA-256 of the rows", "code")]
@@ -99,7 +99,7 @@ def lineage_sections(lineage: Result) -> tuple[Section, ...]:
         blocks.append(Facts(tuple((_named(name), _cell(value)) for name, value in flat.items())))
     for name, value in lineage.items():
         if isinstance(value, Mapping):
-            rows = [[key, item] for key, item in _flattened(value)]
+            rows = [[key, _cell(item)] for key, item in show.flat(value)]
             grid = table([("Name", "text"), ("Value", "code")], rows)
             blocks.append(Group(_named(name), (grid if len(rows) <= 20 else Details(f"{len(rows)} values", (grid,)),)))
         elif isinstance(value, list | tuple):
@@ -217,7 +217,8 @@ def _losses(data: Result) -> tuple[Block, ...]:
     cut, dropped, problems = data.get("cut"), data.get("dropped") or [], data.get("problems") or []
     if cut and cut.get("rows"):
         lost = f", {counted(cut['tokens'], 'token')} cut away" if cut.get("tokens") else ""
-        told = f"{counted(cut['rows'], 'row')}{lost} (on_long: {cut.get('on_long', 'unknown')})"
+        bare = f", and every entity of {counted(cut['unlearnable'], 'row')}" if cut.get("unlearnable") else ""
+        told = f"{counted(cut['rows'], 'row')}{lost}{bare} (on_long: {cut.get('on_long', 'unknown')})"
         blocks.append(Notice("warning", f"Longer than the model's limit: {told}."))
     elif cut is not None:
         blocks.append(Text("No row was longer than the model's limit: nothing was cut."))
@@ -255,14 +256,6 @@ def _listed(items: Sequence[Any]) -> Block:
         ]
         return table(columns, [[_cell(item.get(name)) for name in names] for item in items])
     return table([("Value", "text")], [[_cell(item)] for item in items])
-
-
-def _flattened(values: Mapping[str, Any], before: str = "") -> Iterable[tuple[str, Cell]]:
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _flattened(value, f"{before}{name}.")
-        else:
-            yield f"{before}{name}", _cell(value)
 
 
 def _keys(items: Iterable[Mapping[str, Any]]) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator, model_validator
 
-from sixfold.errors import UsageError
+from sixfold.data import partition
+from sixfold.errors import DataError, UsageError, nearest
 from sixfold.models import lineage, load, save
 from sixfold.models.load import Loaded
 from sixfold.models.shapes import forgets_case, has_types, widen
@@ -20,7 +21,9 @@ from sixfold.stages.context import NAME, Context
 from sixfold.stages.rows import DataConfig, Prepared, prepare_rows
 from sixfold.tasks.contract import Cut, Encoded, OnLong, Task
 from sixfold.tasks.registry import full_name, settings_of, task_class
+from sixfold.tasks.text_classification import LabelPrediction, TextClassification
 from sixfold.tasks.token_classification import TokenClassification
+from sixfold.text.counting import counted
 from sixfold.train import state
 from sixfold.train.config import TrainConfig
 from sixfold.train.events import Event, Started, Stopped
@@ -31,6 +34,8 @@ from sixfold.train.tracking import tracked
 
 VERSION = 1
 """Raised when the stage computes something else from the same inputs, so that finished runs are done again."""
+SHOWN = 5
+"""Places of long rows that an error names."""
 
 
 class ScratchConfig(BaseModel):
@@ -38,7 +43,7 @@ class ScratchConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    size: str = Field("tiny", description="tiny, mini or small.")
+    size: Literal["tiny", "mini", "small"] = Field("tiny", description="Layers and width; the larger, the slower.")
 
 
 class Config(BaseModel):
@@ -66,19 +71,24 @@ class Config(BaseModel):
         if self.base is not None and self.scratch is not None:
             raise ValueError("base and scratch exclude each other")
         options = sorted(self._options())
-        if options and full_name(self.task) != "text_classification":
+        if options and self.task != "text_classification":
             raise ValueError(f"{', '.join(options)} only fits text_classification, and the task is {self.task}")
+        metric, known = self.train.metric, _score_names(self.new_task())
+        if metric is not None and metric not in known:
+            best = nearest(metric, known)
+            advice = f"did you mean {best!r}?" if best else f"known here: {', '.join(known)}"
+            raise ValueError(f"there is no metric {metric!r} (train.metric) for {self.task}; {advice}")
         return self
 
     @field_validator("task")
     @classmethod
     def _known(cls, name: str) -> str:
+        """The full name, so that a short one makes the same run."""
         try:
-            full_name(name)
+            return full_name(name)
         except UsageError as error:
             advice = f"did you mean {error.nearest!r}?" if error.nearest else error.hint
             raise ValueError(f"{error.what}; {advice}") from None
-        return name
 
     def _options(self) -> dict[str, Any]:
         """What only a classifier is told."""
@@ -88,6 +98,16 @@ class Config(BaseModel):
     def new_task(self) -> Task:
         """The task before it has seen rows."""
         return task_class(self.task)(**self._options())
+
+
+def _score_names(task: Any) -> Collection[str]:
+    """What ``train.metric`` can name."""
+    if (names := getattr(task, "score_names", None)) is not None:
+        return names
+    # A classifier's depend on its options: it is asked by a made-up answer.
+    assert isinstance(task, TextClassification)
+    made_up = LabelPrediction(("a",), 1.0, np.array([1.0, 0.0]), np.zeros(2))
+    return replace(task, labels=("a", "b")).scores([made_up], {task.target: [["a"]]})  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
@@ -150,12 +170,48 @@ def _start(config: Config, context: Context, prepared: Prepared) -> _Work:
     loaded = _load(config, context, task, prepared)
     task = _with_shapes(config, context, task, loaded)
     loaded.model.to(_device())
-    limit = min(config.max_tokens or loaded.tokenizer.model_max_length, loaded.tokenizer.model_max_length)
-    encoded = {}
-    for split in prepared.rows:
-        encoded[split] = task.encode(prepared.rows[split], loaded.tokenizer, limit, config.on_long)
-        context.tell(f"  {_cut_line(split, encoded[split].cut)}")
+    encoded = _encoded(config, task, prepared, loaded)
+    for split, part in encoded.items():
+        context.tell(f"  {_cut_line(split, part.cut)}")
     return _Work(config, context, prepared, task, loaded, encoded)
+
+
+def _encoded(config: Config, task: Task, prepared: Prepared, loaded: Loaded) -> dict[str, Encoded]:
+    """The examples of every split.
+
+    Raises:
+        UsageError: the recipe asks for longer examples than the base reads.
+        DataError: texts are too long, and the recipe does not say what to do with them.
+    """
+    most = loaded.tokenizer.model_max_length
+    if config.max_tokens is not None and config.max_tokens > most:
+        raise UsageError(
+            f"max_tokens is {config.max_tokens:,}, and the base reads {most:,} tokens at most",
+            where="max_tokens",
+            hint=f"set max_tokens to {most} or less, or leave it out; on_long: window reads a longer text in parts",
+        )
+    limit = config.max_tokens or most
+    # The stage knows where each row stands, so it refuses long ones itself, of all splits at once.
+    on_long: OnLong = "truncate" if config.on_long == "error" else config.on_long
+    encoded = {split: task.encode(rows, loaded.tokenizer, limit, on_long) for split, rows in prepared.rows.items()}
+    if config.on_long == "error":
+        _refuse_long(encoded, prepared)
+    return encoded
+
+
+def _refuse_long(encoded: dict[str, Encoded], prepared: Prepared) -> None:
+    cuts = {split: part.cut for split, part in encoded.items()}
+    count, total = sum(cut.long_rows for cut in cuts.values()), sum(cut.rows for cut in cuts.values())
+    if not count:
+        return
+    verb = "is" if count == 1 else "are"
+    places = [partition.place(prepared.rows[split], row) for split, cut in cuts.items() for row in cut.where]
+    raise DataError(
+        f"{count:,} of {counted(total, 'text')} ({count / total:.1%}) {verb} longer than the limit of "
+        f"{cuts['train'].limit:,} tokens; the longest has {max(cut.longest for cut in cuts.values()):,}",
+        where=", ".join(places[:SHOWN]) + (", …" if count > SHOWN else ""),
+        hint="set on_long: truncate (keep the start) or on_long: window (split into overlapping windows)",
+    )
 
 
 def _device() -> torch.device:
@@ -212,10 +268,13 @@ def _texts(prepared: Prepared) -> Iterator[str]:
 
 
 def _cut_line(split: str, cut: Cut) -> str:
+    rows, longest = counted(cut.rows, "row"), counted(cut.longest, "token")
     if not cut.long_rows:
-        return f"{split}: {cut.rows:,} rows, the longest {cut.longest:,} tokens, nothing cut"
-    done = f"{cut.lost_tokens:,} tokens cut away" if cut.lost_tokens else f"split into {cut.windows:,} more windows"
-    return f"{split}: {cut.rows:,} rows, [yellow]{cut.long_rows:,} longer than {cut.limit:,} tokens: {done}[/]"
+        return f"{split}: {rows}, the longest {longest}, nothing cut"
+    more, lost = counted(cut.windows, "more window"), counted(cut.lost_tokens, "token")
+    done = f"{lost} cut away" if cut.lost_tokens else f"split into {more}"
+    bare = f", and every entity of {counted(cut.unlearnable, 'row')}" if cut.unlearnable else ""
+    return f"{split}: {rows}, [yellow]{cut.long_rows:,} longer than {cut.limit:,} tokens: {done}{bare}[/]"
 
 
 def _training(work: _Work) -> Iterator[Event]:
@@ -298,6 +357,7 @@ def _data_results(work: _Work) -> dict[str, Any]:
     cut = {
         "rows": sum(cut.long_rows for cut in cuts.values()),
         "tokens": sum(cut.lost_tokens for cut in cuts.values()),
+        "unlearnable": sum(cut.unlearnable for cut in cuts.values()),
         "on_long": work.config.on_long,
         "by_split": {split: asdict(cut) for split, cut in cuts.items()},
     }

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import datasets
@@ -46,8 +47,14 @@ class DataConfig(BaseModel):
 
     @field_serializer("source")
     def _named(self, source: Any) -> Any:
-        """Sources given in memory (a DataFrame) are known by their digest, not by a name."""
-        return source if isinstance(source, str | dict | list) else f"<{type(source).__name__}>"
+        """Rows given in memory are known by their digest, not by a name; none of them gets into a lineage."""
+        if isinstance(source, Path):
+            return str(source)
+        if isinstance(source, list | tuple):
+            return "<rows>" if source and isinstance(source[0], Mapping) else list(map(self._named, source))
+        if isinstance(source, Mapping):
+            return {name: self._named(part) for name, part in source.items()}
+        return source if isinstance(source, str) else f"<{type(source).__name__}>"
 
 
 @dataclass(frozen=True)

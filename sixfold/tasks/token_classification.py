@@ -70,6 +70,7 @@ class TokenClassification:
 
     name: ClassVar[str] = "token_classification"
     metric: ClassVar[str] = "f1"
+    score_names: ClassVar[tuple[str, ...]] = ("f1", "precision", "recall", "token_accuracy")
 
     def __post_init__(self) -> None:
         if isinstance(self.labels, list):
@@ -115,6 +116,8 @@ class TokenClassification:
             columns["tag"] = Ragged.of(
                 [targets[part.row][numbers] for part, (numbers, _) in zip(parts, words, strict=True)]
             )
+            if cut.lost_tokens:
+                cut = replace(cut, unlearnable=self._unlearnable(targets, parts, [numbers for numbers, _ in words]))
         return Encoded(Examples(columns), cut)
 
     def _targets(self, tags: Sequence[Sequence[str]], lengths: Sequence[int]) -> list[NDArray]:
@@ -129,6 +132,13 @@ class TokenClassification:
             bio = tags_of(spans(marks), length)
             out.append(np.array([index.get(tag, IGNORED) for tag in bio], dtype=np.int32))
         return out
+
+    def _unlearnable(self, targets: Sequence[NDArray], parts: Sequence[Piece], words: Sequence[NDArray]) -> int:
+        """Rows with entities of which no word is left in any piece."""
+        nothing = [place for place, label in enumerate(self.labels) if label == "O"] + [IGNORED]
+        told = [~np.isin(target, nothing) for target in targets]
+        left = {part.row for part, numbers in zip(parts, words, strict=True) if told[part.row][numbers].any()}
+        return sum(bool(marks.any()) and row not in left for row, marks in enumerate(told))
 
     def collate(self, examples: Examples, rng: np.random.Generator) -> Batch:
         batch = self._inputs(examples)
