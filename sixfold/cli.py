@@ -36,6 +36,10 @@ app.add_typer(data_app, name="data", invoke_without_command=True)
 Source = Annotated[str, typer.Argument(help="File, folder, glob, catalogue name, or hf:owner/name.")]
 Encoding = Annotated[str | None, typer.Option(help="Encoding of text files; utf-8 unless given.")]
 Columns = Annotated[list[str] | None, typer.Option("--column", help="ROLE=NAME, such as text=review; repeatable.")]
+Header = Annotated[
+    str | None,
+    typer.Option(help="Of a csv, tsv or xlsx file without a header line: its columns' names, as text,label."),
+]
 TaskName = Annotated[str, typer.Option("--task", help="classify, entities, or a task's full name.")]
 Runs = Annotated[Path, typer.Option("--runs", help="Folder that holds the runs.")]
 
@@ -104,6 +108,10 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
+def _names(given: str | None) -> list[str] | None:
+    return None if given is None else [name.strip() for name in given.split(",")]
+
+
 @app.callback()
 def _root(
     version: Annotated[
@@ -143,6 +151,7 @@ def check(
     task: TaskName,
     column: Columns = None,
     encoding: Encoding = None,
+    header: Header = None,
     several: Annotated[bool, typer.Option(help="A text may have several labels.")] = False,
 ) -> None:
     """Show every problem of some rows at once, with counts, lines and how to mend it. Exit code 1 if there is one."""
@@ -153,7 +162,10 @@ def check(
     if several and kind.name != "text_classification":
         raise UsageError("--several only fits text_classification", found=f"--task {task}")
     made = kind(several=True) if several else kind()
-    checked = command.run(source, made.columns, columns=_pairs(column), encoding=encoding, console=_console())
+    names = _names(header)
+    checked = command.run(
+        source, made.columns, columns=_pairs(column), encoding=encoding, header=names, console=_console()
+    )
     if checked.errors:
         raise typer.Exit(1)
 
@@ -167,6 +179,7 @@ def finetune(
     name: Annotated[str | None, typer.Option(help="Names the run.")] = None,
     column: Columns = None,
     encoding: Encoding = None,
+    header: Header = None,
     set_: Annotated[
         list[str] | None,
         typer.Option("--set", help="KEY=VALUE of the stage, such as train.epochs=5 or data.limit=1000; repeatable."),
@@ -178,7 +191,7 @@ def finetune(
     from sixfold.commands.runs import run_name
     from sixfold.recipe import one_stage
 
-    data = {"source": source, "encoding": encoding, "columns": _pairs(column)}
+    data = {"source": source, "encoding": encoding, "header": _names(header), "columns": _pairs(column)}
     config = {"task": task, "base": base, "data": data}
     if scratch is not None:
         config["scratch"] = {"size": scratch}

@@ -189,6 +189,15 @@ def test_check_says_by_its_exit_code_whether_there_is_an_error(sixfold: Command)
     assert "bad.csv:12" in done.out
 
 
+def test_a_file_without_a_header_is_checked_and_learnt_from(sixfold: Command, base: Path) -> None:
+    lines = (sixfold.folder / "reviews.csv").read_text(encoding="utf-8").splitlines(keepends=True)
+    (sixfold.folder / "bare.csv").write_text("".join(lines[1:]), encoding="utf-8")
+    given = ["bare.csv", "--task", "classify", "--header", "review, label", "--column", "text=review"]
+    assert sixfold("check", *given).code == 0
+    assert sixfold("finetune", *given, "--base", base, *QUICK).code == 0
+    assert sixfold("check", "reviews.csv", "--task", "classify", "--header", "text,label").code == 2
+
+
 # What is misspelt
 
 

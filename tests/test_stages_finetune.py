@@ -347,9 +347,9 @@ def test_dropped_rows_are_counted_in_results_and_told(tmp_path: Path, base: Path
         finished(tmp_path, source, base)
     made = finished(tmp_path, source, base, data={"on_bad": "drop"}, train={"epochs": 1})
     assert sum(line["rows"] for line in made.results["data"]["dropped"]) == 2
-    assert [line for line in made.told if " rows of train dropped: " in line] == [
-        "  1 rows of train dropped: text is empty",
-        "  1 rows of train dropped: label is empty",
+    assert [line for line in made.told if " of train dropped: " in line] == [
+        "  1 row of train dropped: text is empty",
+        "  1 row of train dropped: label is empty",
     ]
 
 

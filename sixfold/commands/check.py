@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sixfold import data
-from sixfold.data.checking import Checked, Lengths
+from sixfold.data.checking import Checked, Lengths, check_header
 from sixfold.data.columns import Column
 from sixfold.text.counting import counted
 
@@ -29,6 +29,7 @@ def run(
     columns: Mapping[str, str] | None = None,
     format: str | None = None,  # noqa: A002
     encoding: str | None = None,
+    header: Sequence[str] | None = None,
     allow: Collection[str] = (),
     console: Console | None = None,
 ) -> Checked:
@@ -38,13 +39,16 @@ def run(
         source: as ``data.read``.
         task_columns: what the task declares.
         columns: role -> column of the file.
+        header: names of the columns of a file without a header line.
         allow: as ``data.check``.
 
     Raises:
         DataError, UsageError: the source cannot be read at all; as ``data.read``.
     """
     console = console or Console()
-    rows = data.read(source, format=format, encoding=encoding)
+    rows = data.read(source, format=format, encoding=encoding, columns=header)
+    if header:
+        check_header(rows, header)
     checked = data.check(rows, task_columns, columns, allow=allow)
     show(checked, console)
     return checked

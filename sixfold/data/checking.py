@@ -131,6 +131,28 @@ def check(
     )
 
 
+def check_header(rows: datasets.DatasetDict, header: Sequence[str]) -> None:
+    """Refuse names that were not used, and a file that has a header line after all.
+
+    Raises:
+        UsageError: the source names its columns itself, has fewer of them, or names them in its first line.
+    """
+    first = next(iter(rows.values()))
+    present = [name for name in first.column_names if name not in HIDDEN]
+    if len(present) < len(header):
+        raise UsageError(
+            f"header names {len(header)} columns, and the source has {len(present)}", found=", ".join(present)
+        )
+    if not set(header) <= set(present):
+        raise UsageError(
+            "header names the columns of csv, tsv and xlsx files, and this source names its own",
+            found=", ".join(present),
+            hint="leave header out; columns: says which column plays which role",
+        )
+    if all(str(first[0][name]).strip().lower() == name.lower() for name in header):
+        raise UsageError("the file has a header line already", where=partition.place(first, 0), hint="leave header out")
+
+
 def _resolve(
     rows: datasets.DatasetDict, columns: Sequence[Column], mapping: Mapping[str, str], problems: Problems
 ) -> dict[str, str]:
@@ -246,7 +268,7 @@ def apply(
 
     Raises:
         DataError: all problems that dropping rows does not mend; with ``error``, every problem of level error.
-        UsageError: no such value of ``on_bad``, no such column to keep.
+        UsageError: no such value of ``on_bad``, no such column to keep, or it has a role's name and is another column.
     """
     if on_bad not in ("error", "drop"):
         raise unknown("value of on_bad", on_bad, ("error", "drop"))
@@ -274,10 +296,16 @@ def apply(
 def _renamed(split: datasets.Dataset, checked: Checked, keep: Iterable[str]) -> datasets.Dataset:
     import pyarrow as pa
 
-    kept = [name for name in keep if name not in checked.mapping]
+    kept = list(keep)
     for name in kept:
         if name not in split.column_names:
-            raise unknown("column", name, split.column_names)
+            raise unknown("column", name, [one for one in split.column_names if one not in HIDDEN])
+        if checked.mapping.get(name, name) != name:
+            raise UsageError(
+                f"the column {name!r} has the name of a role that another column plays",
+                found=f"{name} = {checked.mapping[name]}",
+                hint=f"rename the column {name!r} in the file",
+            )
     if len(set(checked.mapping.values())) < len(checked.mapping):
         raise UsageError("one column cannot play two roles", found=dict(checked.mapping))
     names = {name: role for role, name in checked.mapping.items()}

@@ -9,15 +9,19 @@ from pathlib import Path
 from typing import Any, Literal
 
 import datasets
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_serializer
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_serializer, field_validator
 from rich.markup import escape
 
 from sixfold import data
 from sixfold.data import partition
-from sixfold.data.checking import Applied, Checked, apply, check
+from sixfold.data.checking import Applied, Checked, apply, check, check_header
 from sixfold.data.columns import Column
-from sixfold.errors import DataError, Problem
+from sixfold.errors import DataError, Level, Problem, Problems
 from sixfold.metrics.tagging import spans
+from sixfold.text.counting import counted
+
+SHOWN = 5
+"""Places that an error names."""
 
 
 class DataConfig(BaseModel):
@@ -28,12 +32,18 @@ class DataConfig(BaseModel):
     source: Any = Field(description="File, folder, glob, catalogue name, hf:owner/name, or {train: …, test: …}.")
     format: str | None = Field(None, description="csv, jsonl, conll … Left out: by the file's name.")
     encoding: str | None = Field(None, description="Of text files. Left out: utf-8.")
+    header: list[str] | None = Field(
+        None, min_length=1, description="Names of the columns of a csv, tsv or xlsx file without a header line."
+    )
     columns: dict[str, str] = Field(
         default_factory=dict, description="Role to the file's column, such as text: review."
     )
     split: dict[str, float] = Field(
         default_factory=lambda: {"validation": 0.1, "test": 0.1},
         description="Shares cut off the training rows by content hash, for splits that the source lacks.",
+    )
+    group: str | None = Field(
+        None, description="A column of the file (a customer, a document): its rows of one value stay in one split."
     )
     limit: PositiveInt | None = Field(None, description="Train on this many rows only, drawn by the seed.")
     overlaps: Literal["error", "remove"] = Field(
@@ -44,6 +54,13 @@ class DataConfig(BaseModel):
         description="Problems that are only warned of; overlaps keeps rows that are in two splits.",
     )
     on_bad: Literal["error", "drop"] = Field("error", description="Rows with an error: refuse, or drop and count.")
+
+    @field_validator("header")
+    @classmethod
+    def _distinct(cls, names: list[str] | None) -> list[str] | None:
+        if names is not None and len(set(names)) < len(names):
+            raise ValueError("a column is named twice")
+        return names
 
     @field_serializer("source")
     def _named(self, source: Any) -> Any:
@@ -83,7 +100,9 @@ def prepare_rows(config: DataConfig, columns: Sequence[Column], *, seed: int) ->
         DataError: every problem of the rows at once, unless the recipe allows dropping them.
         UsageError: a source, format, encoding or role that does not exist.
     """
-    read = data.read(config.source, format=config.format, encoding=config.encoding)
+    read = data.read(config.source, format=config.format, encoding=config.encoding, columns=config.header)
+    if config.header:
+        check_header(read, config.header)
     allow = [*config.allow, *(["overlaps"] if config.overlaps == "remove" else [])]
     if "train" not in read:
         raise DataError(
@@ -92,25 +111,35 @@ def prepare_rows(config: DataConfig, columns: Sequence[Column], *, seed: int) ->
             hint="give one: source: {train: FILE, test: FILE}",
         )
     checked = check(read, columns, config.columns, allow=allow)
-    applied = apply(read, checked, on_bad=config.on_bad)
+    applied = apply(read, checked, on_bad=config.on_bad, keep=[config.group] if config.group else [])
     inputs = [column.role for column in columns if not column.target and column.role in checked.mapping]
     rows = applied.rows
-    if config.split:
-        rows = partition.split(rows, config.split, on=inputs)
     told = [_line(problem) for problem in checked.problems]
+    group = {name: role for role, name in checked.mapping.items()}.get(config.group or "", config.group)
+    if group:
+        _check_group(rows, group)
+    if config.split:
+        rows = partition.split(rows, config.split, on=inputs, group=group)
     if config.overlaps == "remove":
         before = {name: len(split) for name, split in rows.items()}
-        rows = partition.without_overlaps(rows, inputs)
+        for on in (inputs, [group] if group else []):
+            rows = partition.without_overlaps(rows, on) if on else rows
         told += [
-            f"{before[name] - len(rows[name]):,} rows taken out of {name}: they are in another split" for name in rows
+            f"{counted(before[name] - len(rows[name]), 'row')} taken out of {name}: also in another split"
+            for name in rows
         ]
+    elif group:
+        told += _shared(rows, inputs, group, allowed="overlaps" in config.allow)
+    if group:
+        told.append(f"split by {config.group}: {_groups(rows, group)}")
+        rows = rows if group in checked.mapping else rows.remove_columns(group)
     if config.limit is not None and config.limit < len(rows["train"]):
-        told.append(f"training on {config.limit:,} of {len(rows['train']):,} rows (limit)")
+        told.append(f"training on {config.limit:,} of {counted(len(rows['train']), 'row')} (limit)")
         rows["train"] = rows["train"].shuffle(seed=seed).select(range(config.limit))
     roles = [column.role for column in columns if column.role in checked.mapping]
     digests = {name: partition.digest(split, roles) for name, split in rows.items()}
     for name, faults in applied.dropped.items():
-        told += [f"{count:,} rows of {name} dropped: {what}" for what, count in faults.items()]
+        told += [f"{counted(count, 'row')} of {name} dropped: {what}" for what, count in faults.items()]
     return Prepared(
         rows=rows,
         keys={name: [key.hex() for key in partition.keys(split, inputs)] for name, split in rows.items()},
@@ -118,6 +147,40 @@ def prepare_rows(config: DataConfig, columns: Sequence[Column], *, seed: int) ->
         described=_described(rows, checked, applied, digests, columns, config),
         told=tuple(told),
     )
+
+
+def _check_group(rows: datasets.DatasetDict, group: str) -> None:
+    """Refuse rows of no group: they would all count as one."""
+    problems = Problems()
+    for name, split in rows.items():
+        empty = [index for index, cell in enumerate(split[group]) if cell is None or not str(cell).strip()]
+        if empty:
+            where = [partition.place(split, index) for index in empty[:SHOWN]]
+            what = f"rows of {name} have no value in the column {group!r} that groups them"
+            problems.add("error", what, count=len(empty), where=where, remedy="fill the cells, or take the rows out")
+    problems.raise_errors()
+
+
+def _shared(rows: datasets.DatasetDict, inputs: Sequence[str], group: str, *, allowed: bool) -> list[str]:
+    """What splits share although rows are grouped: groups of splits that the source came with, texts of two groups.
+
+    Raises:
+        DataError: they share some, and the recipe does not allow it.
+    """
+    problems = Problems()
+    for on, noun in (([group], f"{group} of"), (inputs, "text of")):
+        for one in partition.overlaps(rows, on):
+            what = f"rows of {one.first} have the {noun} a row of {one.second}"
+            remedy = f"`overlaps: remove` takes them out of {one.first}, `allow: [overlaps]` keeps them"
+            level: Level = "warning" if allowed else "error"
+            problems.add(level, what, count=len(one.rows), where=one.places, remedy=remedy)
+    problems.raise_errors()
+    return [_line(problem) for problem in problems]
+
+
+def _groups(rows: datasets.DatasetDict, group: str) -> str:
+    counts = {name: len(set(partition.keys(split, [group]))) for name, split in rows.items()}
+    return ", ".join(f"{counted(count, 'group')} in {name}" for name, count in counts.items())
 
 
 def _line(problem: Problem) -> str:
