@@ -5,7 +5,6 @@ Pretraining such a model on plain text first is the pretrain stage's business.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,11 +13,11 @@ import torch
 
 from sixfold.errors import unknown
 from sixfold.models.head import MAPPINGS, Head
+from sixfold.models.tokenizer_training import train_tokenizer
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 POSITIONS = 512
 
 
@@ -40,41 +39,8 @@ SIZES = {
 
 
 def character_tokenizer(texts: Iterable[str], *, least: int = 2, lower: bool = True) -> PreTrainedTokenizerFast:
-    """A tokenizer that knows each character seen at least ``least`` times; others are ``[UNK]``.
-
-    Full-width letters and digits are folded into their usual forms (NFKC).
-    """
-    from tokenizers import Regex, Tokenizer, normalizers, pre_tokenizers, processors
-    from tokenizers.models import WordLevel
-    from transformers import PreTrainedTokenizerFast
-
-    steps: list[Any] = [normalizers.NFKC()]
-    if lower:
-        steps.append(normalizers.Lowercase())
-    normalizer = normalizers.Sequence(steps)
-    counts: Counter[str] = Counter()
-    for text in texts:
-        counts.update(normalizer.normalize_str(text))
-    known = sorted(character for character, count in counts.items() if count >= least and not character.isspace())
-    vocabulary = {token: index for index, token in enumerate([*SPECIAL, *known])}
-    tokenizer = Tokenizer(WordLevel(vocabulary, unk_token="[UNK]"))
-    tokenizer.normalizer = normalizer
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Split(Regex("."), "isolated")]
-    )
-    ends = [("[CLS]", vocabulary["[CLS]"]), ("[SEP]", vocabulary["[SEP]"])]
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B [SEP]", special_tokens=ends
-    )
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        pad_token="[PAD]",
-        unk_token="[UNK]",
-        cls_token="[CLS]",
-        sep_token="[SEP]",
-        mask_token="[MASK]",
-        model_max_length=POSITIONS,
-    )
+    """A tokenizer that knows each character seen at least ``least`` times; others are ``[UNK]``."""
+    return train_tokenizer(texts, "characters", vocabulary=1_000_000, least=least, lower=lower)
 
 
 def encoder(size: str, tokenizer: PreTrainedTokenizerFast, head: Head, *, seed: int, dropout: float = 0.1) -> Any:
