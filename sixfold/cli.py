@@ -257,12 +257,19 @@ def compare(
     first: Annotated[Path, typer.Argument(help="A run, or one of its stages.")],
     second: Annotated[Path, typer.Argument(help="Another.")],
     split: Annotated[str, typer.Option(help="Whose predictions are compared.")] = "test",
+    html: Annotated[Path | None, typer.Option(help="Write one self-contained HTML page here too.")] = None,
 ) -> None:
     """Two runs side by side, with paired tests on the same rows."""
     from sixfold.commands.compare import compare as compare_runs
-    from sixfold.commands.compare import table
+    from sixfold.commands.compare import page, table
+    from sixfold.report.page import write
 
-    _console().print(table(compare_runs(first, second, split=split)))
+    found = compare_runs(first, second, split=split)
+    console = _console()
+    console.print(table(found))
+    if html is not None:
+        write(page(found), html)
+        console.print(f"report: {html}")
 
 
 @app.command()
@@ -286,13 +293,14 @@ def schema(
     """The recipe's JSON schema, for editors that complete and check YAML."""
     import json
 
+    from sixfold.fetch.folders import write_text
     from sixfold.recipe import schema as recipe_schema
 
     text = json.dumps(recipe_schema(), indent=2, ensure_ascii=False)
     if out is None:
         sys.stdout.write(text + "\n")
     else:
-        out.write_text(text + "\n", encoding="utf-8")
+        write_text(out, text + "\n")
 
 
 @models_app.callback()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import resource
 import shutil
 import subprocess
@@ -19,25 +20,14 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
-from tiny import tiny_encoder
 from tiny_runs import environment, recipe_of, reviews, start, write_csv, write_recipe
 
 from sixfold import cli
 from sixfold.recipe import Run, parse, run
 
+pytestmark = pytest.mark.usefixtures("own_home")
+
 QUICK = ["--set", "train.epochs=1", "--set", "train.precision=fp32"]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SIXFOLD_HOME", str(tmp_path_factory.mktemp("home")))
-        yield
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_encoder(tmp_path_factory.mktemp("bases") / "tiny")
 
 
 @pytest.fixture(scope="module")
@@ -170,6 +160,16 @@ def test_evaluate_prints_json_when_asked(sixfold: Command, trained: Run) -> None
     result = json.loads(done.out)
     assert result["count"] == 60
     assert {"value", "low", "high", "count"} <= result["metrics"]["accuracy"].keys()
+
+
+def test_two_runs_are_compared_on_the_terminal_and_on_a_page(sixfold: Command, trained: Run) -> None:
+    other = shutil.copytree(trained.folder, sixfold.folder / "other")
+    done = sixfold("compare", trained.folder, other, "--html", "pages/compared.html")
+    assert done.code == 0, done.all
+    assert "no difference shown" in done.out
+    page = (sixfold.folder / "pages" / "compared.html").read_text(encoding="utf-8")
+    assert "no difference shown" in page
+    assert not re.search(r"https?://", page)
 
 
 def test_the_schema_accepts_the_recipes(sixfold: Command) -> None:
@@ -329,6 +329,7 @@ def test_a_place_that_cannot_be_written_is_told(sixfold: Command, base: Path, tr
         ["predict", trained.folder, "reviews.csv", "--out", "none/out.jsonl"],
         ["predict", trained.folder, "reviews.csv", "--out", "file/out.jsonl"],
         ["schema", "--out", "none/schema.json"],
+        ["compare", trained.folder, trained.folder, "--html", "file/compared.html"],
     ):
         done = sixfold(*arguments)
         assert done.code == 1, done.all

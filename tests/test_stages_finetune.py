@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from tiny import tiny_decoder, tiny_encoder
+from tiny import tiny_decoder
 from tiny_runs import recipe_of, reviews, write_conll, write_csv
 
 from sixfold.commands.predict import Model
@@ -23,14 +22,9 @@ from sixfold.models.lineage import digest_folder
 from sixfold.recipe import Run, Told, parse, run
 from sixfold.train.tracking import read as read_events
 
+pytestmark = pytest.mark.usefixtures("own_home")
+
 SCRIPT = "<script>alert('x')</script>"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SIXFOLD_HOME", str(tmp_path_factory.mktemp("home")))
-        yield
 
 
 @dataclass(frozen=True)
@@ -55,11 +49,6 @@ def finished(folder: Path, source: Path, base: Path, **changes: Any) -> Finished
     told: list[str] = []
     made = run(parse(recipe_of(source, base, **changes)), runs=folder / "runs", told=Told(told.append))
     return Finished(made, base, source, told)
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_encoder(tmp_path_factory.mktemp("bases") / "tiny")
 
 
 @pytest.fixture(scope="module")

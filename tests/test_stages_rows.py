@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +13,7 @@ from sixfold.errors import DataError, SixfoldError, UsageError
 from sixfold.stages.rows import DataConfig, Prepared, prepare_rows
 from sixfold.tasks.text_classification import TextClassification
 
-
-@pytest.fixture(scope="module", autouse=True)
-def _home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SIXFOLD_HOME", str(tmp_path_factory.mktemp("home")))
-        yield
+pytestmark = pytest.mark.usefixtures("own_home")
 
 
 def prepared(source: Any, **keys: Any) -> Prepared:
