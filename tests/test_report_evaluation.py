@@ -62,6 +62,15 @@ def test_a_model_no_better_than_no_model_is_warned_of() -> None:
     assert "not shown to be better than no model" not in shown(*classification_sections(result(3)))
 
 
+def test_an_interval_without_width_is_told_with_what_the_count_allows() -> None:
+    gold = np.array([0, 1] * 25)
+    found = classification.evaluate(gold, np.eye(2)[gold], ["no", "yes"], seed=0).to_dict()
+    assert (found["metrics"]["macro_f1"]["low"], found["metrics"]["macro_f1"]["high"]) == (1.0, 1.0)
+    told = "with 50 of 50 right the share of right answers may be as low as 92.9 % (Wilson)"
+    assert shown(*classification_sections(found)).count(told) == 2, "macro and weighted F1"
+    assert told not in shown(*classification_sections(result(3)))
+
+
 def test_several_labels_show_thresholds_and_average_precision() -> None:
     random = np.random.default_rng(0)
     gold = random.random((50, 3)) < 0.4

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from sixfold.metrics.calibration import Bin
+from sixfold.metrics.intervals import wilson
 from sixfold.report import show
 from sixfold.report.blocks import (
     Block,
@@ -112,7 +113,7 @@ def estimate(metric: Result) -> Estimate:
 
 
 def _headline(result: Result) -> Tiles:
-    tiles = [Tile.of(metric) for metric in result["metrics"].values()]
+    tiles = [Tile.of(metric, note=_flawless(metric)) for metric in result["metrics"].values()]
     if result.get("baseline"):
         label = result["baseline_label"]
         tiles.append(Tile.of(result["baseline"], note="" if label == "O" else f"always answering “{label}”"))
@@ -122,6 +123,17 @@ def _headline(result: Result) -> Tiles:
         tiles.append(Tile.of(point["accuracy"], note=f"when it may stay silent below {below} % confidence"))
         tiles.append(Tile.of(point["coverage"], note=f"of the rows it is at least {below} % sure"))
     return Tiles(tuple(tiles))
+
+
+def _flawless(metric: Result) -> str:
+    """What to make of an interval without width: rows that are all right are all right however they are resampled."""
+    if not metric.get("method", "").startswith("bootstrap") or (metric["value"], metric["low"]) != (1, 1):
+        return ""
+    low, _ = wilson(metric["count"], metric["count"])
+    return (
+        f"all right, so resampling finds no spread; with {metric['count']:,} of {metric['count']:,} right the share "
+        f"of right answers may be as low as {show.percent(low)} % (Wilson)"
+    )
 
 
 def _verdict(result: Result, name: str) -> list[Block]:
