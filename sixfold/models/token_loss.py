@@ -1,0 +1,127 @@
+"""Cross-entropy over a vocabulary without ever holding all logits.
+
+Logits of 6,000 tokens over 50,000 pieces are 1.2 GB, and their gradient as much again. Here they are computed for a few
+tokens at a time, turned into the gradient at once, and thrown away: three matrix products, as in the plain way, and
+none again in the backward pass. The idea is that of Liger's fused linear cross-entropy (Hsu et al. 2024,
+arXiv:2410.10989).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import linear
+
+from sixfold.models.forward import Flat, hidden_states
+
+LOGITS = 2**24
+"""Logits held at once: 64 MB of fp32."""
+
+
+class _SummedCrossEntropy(torch.autograd.Function):
+    """The sum over tokens of -log softmax(hidden @ weight.T + bias)[target]."""
+
+    @staticmethod
+    def forward(ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor | None, target: Tensor) -> Tensor:
+        """``hidden`` [tokens, width], ``weight`` [vocabulary, width], ``bias`` [vocabulary], ``target`` [tokens]."""
+        needs = [ctx.needs_input_grad[place] for place in range(3)]
+        precision = torch.bfloat16 if torch.is_autocast_enabled(hidden.device.type) else hidden.dtype
+        table, rows = weight.to(precision), hidden.to(precision)
+        of_hidden = torch.empty_like(hidden) if needs[0] else None
+        of_weight = torch.zeros_like(weight) if needs[1] else None
+        of_bias = torch.zeros_like(bias) if bias is not None and needs[2] else None
+        total = hidden.new_zeros((), dtype=torch.float32)
+        step = max(1, LOGITS // len(weight))
+        with torch.autocast(hidden.device.type, enabled=False):
+            for start in range(0, len(hidden), step):
+                part, wanted = rows[start : start + step], target[start : start + step]
+                logits = linear(part, table).float()
+                if bias is not None:
+                    logits += bias
+                places = wanted[:, None]
+                chosen = logits.gather(1, places)
+                norm = logits.logsumexp(1, keepdim=True)
+                total += (norm - chosen).sum()
+                if not any(needs):
+                    continue
+                slope = logits.sub_(norm).exp_()
+                slope.scatter_add_(1, places, slope.new_full((1, 1), -1.0).expand(len(places), 1))
+                if of_bias is not None:
+                    of_bias += slope.sum(0)
+                slope = slope.to(precision)
+                if of_hidden is not None:
+                    of_hidden[start : start + step] = slope @ table
+                if of_weight is not None:
+                    of_weight += slope.T @ part
+        ctx.save_for_backward(of_hidden, of_weight, of_bias)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        scale = gradients[0]
+        return (*(None if found is None else found * scale.to(found.dtype) for found in ctx.saved_tensors), None)
+
+
+def summed_cross_entropy(hidden: Tensor, projection: nn.Linear, target: Tensor) -> Tensor:
+    """Scalar fp32: the cross-entropy of the projection's outputs, summed over the tokens.
+
+    Args:
+        hidden: [tokens, width]
+        projection: width to vocabulary; its weight may be the embedding's.
+        target: [tokens] token ids.
+    """
+    return _SummedCrossEntropy.apply(hidden, projection.weight, projection.bias, target)
+
+
+def _bert_head(model: Any) -> tuple[nn.Module, nn.Linear]:
+    return model.cls.predictions.transform, model.cls.predictions.decoder
+
+
+def _modernbert_head(model: Any) -> tuple[nn.Module, nn.Linear]:
+    return model.head, model.decoder
+
+
+def _decoder_head(model: Any) -> tuple[nn.Module, nn.Linear]:
+    return nn.Identity(), model.lm_head
+
+
+_HEADS = {
+    "bert": _bert_head,
+    "modernbert": _modernbert_head,
+    "llama": _decoder_head,
+    "qwen2": _decoder_head,
+    "qwen3": _decoder_head,
+}
+
+
+def has_split_head(model: Any) -> bool:
+    """Whether the model's family is one whose language-model head is known here in its two parts."""
+    return model.config.model_type in _HEADS
+
+
+def token_loss(model: Any, flat: Flat, places: Tensor, target: Tensor) -> Tensor:
+    """Scalar: the summed loss of a language model at some tokens of a batch; only there is its head computed.
+
+    Args:
+        model: with a language-model head, of a family in ``_HEADS``.
+        places: [targets] indices into the flat batch's tokens.
+        target: [targets] token ids.
+    """
+    transform, projection = _HEADS[model.config.model_type](model)
+    return summed_cross_entropy(transform(hidden_states(model, flat)[places]), projection, target)
+
+
+def token_losses(model: Any, flat: Flat, places: Tensor, target: Tensor) -> Tensor:
+    """[targets] each token's own loss, without gradients; a few tokens' logits at a time."""
+    transform, projection = _HEADS[model.config.model_type](model)
+    hidden = transform(hidden_states(model, flat)[places])
+    step = max(1, LOGITS // projection.out_features)
+    parts = [
+        nn.functional.cross_entropy(
+            projection(hidden[start : start + step]).float(), target[start : start + step], reduction="none"
+        )
+        for start in range(0, len(hidden), step)
+    ]
+    return torch.cat(parts) if parts else hidden.new_zeros(0)
