@@ -1,4 +1,4 @@
-"""Reading a recipe: every mistake told at once with the nearest name, and the schema. Running: ``test_recipe_run.py``."""
+"""Reading a recipe: every mistake told at once with the nearest name; the schema. Running: ``test_recipe_run.py``."""
 
 from __future__ import annotations
 

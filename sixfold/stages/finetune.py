@@ -74,7 +74,7 @@ class Config(BaseModel):
         if options and self.task != "text_classification":
             raise ValueError(f"{', '.join(options)} only fits text_classification, and the task is {self.task}")
         metric, known = self.train.metric, _score_names(self.new_task())
-        if metric is not None and metric not in known:
+        if metric is not None and known and metric not in known:
             best = nearest(metric, known)
             advice = f"did you mean {best!r}?" if best else f"known here: {', '.join(known)}"
             raise ValueError(f"there is no metric {metric!r} (train.metric) for {self.task}; {advice}")
@@ -101,11 +101,10 @@ class Config(BaseModel):
 
 
 def _score_names(task: Any) -> Collection[str]:
-    """What ``train.metric`` can name."""
-    if (names := getattr(task, "score_names", None)) is not None:
-        return names
+    """What ``train.metric`` can name; empty where the task does not say, and the first evaluation tells."""
+    if hasattr(task, "score_names") or not isinstance(task, TextClassification):
+        return getattr(task, "score_names", ())
     # A classifier's depend on its options: it is asked by a made-up answer.
-    assert isinstance(task, TextClassification)
     made_up = LabelPrediction(("a",), 1.0, np.array([1.0, 0.0]), np.zeros(2))
     return replace(task, labels=("a", "b")).scores([made_up], {task.target: [["a"]]})  # type: ignore[arg-type]
 
