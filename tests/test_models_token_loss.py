@@ -36,7 +36,8 @@ def test_a_frozen_head_gets_no_gradient():
 def _models():
     import transformers as t
 
-    small = dict(hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=24, vocab_size=30)
+    shape = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 24}
+    small = {**shape, "vocab_size": 30}
     yield t.BertForMaskedLM(t.BertConfig(**small, hidden_dropout_prob=0, attention_probs_dropout_prob=0))
     special = dict.fromkeys(("pad_token_id", "bos_token_id", "eos_token_id", "cls_token_id", "sep_token_id"), 0)
     yield t.ModernBertForMaskedLM(t.ModernBertConfig(**small, **special))
@@ -53,4 +54,6 @@ def test_a_models_loss_at_some_tokens_is_that_of_all_its_logits(model):
     places, target = torch.tensor([0, 2, 5, 9]), torch.tensor([3, 4, 0, 29])
     wanted = cross_entropy(token_logits(model, flat)[places], target, reduction="none")
     torch.testing.assert_close(token_loss.token_loss(model, flat, places, target), wanted.sum())
-    torch.testing.assert_close(token_loss.token_losses(model, flat, places, target), wanted)
+    losses, right = token_loss.token_judged(model, flat, places, target)
+    torch.testing.assert_close(losses, wanted)
+    assert right.tolist() == (token_logits(model, flat)[places].argmax(-1) == target).tolist()

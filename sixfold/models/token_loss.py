@@ -113,15 +113,15 @@ def token_loss(model: Any, flat: Flat, places: Tensor, target: Tensor) -> Tensor
     return summed_cross_entropy(transform(hidden_states(model, flat)[places]), projection, target)
 
 
-def token_losses(model: Any, flat: Flat, places: Tensor, target: Tensor) -> Tensor:
-    """[targets] each token's own loss, without gradients; a few tokens' logits at a time."""
+def token_judged(model: Any, flat: Flat, places: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """[targets] each token's own loss, and whether the model puts it first; a few tokens' logits at a time."""
     transform, projection = _HEADS[model.config.model_type](model)
     hidden = transform(hidden_states(model, flat)[places])
-    step = max(1, LOGITS // projection.out_features)
-    parts = [
-        nn.functional.cross_entropy(
-            projection(hidden[start : start + step]).float(), target[start : start + step], reduction="none"
-        )
-        for start in range(0, len(hidden), step)
-    ]
-    return torch.cat(parts) if parts else hidden.new_zeros(0)
+    losses, right = [hidden.new_zeros(0, dtype=torch.float32)], [target.new_zeros(0, dtype=torch.bool)]
+    for part, wanted in zip(
+        *(tensor.split(max(1, LOGITS // projection.out_features)) for tensor in (hidden, target)), strict=True
+    ):
+        logits = projection(part).float()
+        losses.append(nn.functional.cross_entropy(logits, wanted, reduction="none"))
+        right.append(logits.argmax(-1) == wanted)
+    return torch.cat(losses), torch.cat(right)

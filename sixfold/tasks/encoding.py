@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -57,6 +58,13 @@ def windows(length: int, room: int) -> list[tuple[int, int]]:
     return [(start, start + room) for start in starts] + [(length - room, length)]
 
 
+def parts_of(length: int, room: int) -> list[tuple[int, int]]:
+    """Cut ``length`` tokens into parts of at most ``room``, as even as can be, so that none is a stub."""
+    count = -(-length // room)
+    ends = [length * number // count for number in range(count + 1)]
+    return list(itertools.pairwise(ends))
+
+
 @dataclass(frozen=True)
 class Piece:
     """One example's share of a row: tokens [start, end) of the row without its frame."""
@@ -66,12 +74,15 @@ class Piece:
     end: int
 
 
-def pieces(lengths: Sequence[int], limit: int, around: Frame, on_long: OnLong) -> tuple[list[Piece], Cut]:
+def pieces(
+    lengths: Sequence[int], limit: int, around: Frame, on_long: OnLong, *, overlap: bool = True
+) -> tuple[list[Piece], Cut]:
     """Decide which tokens of each row become which example.
 
     Args:
         lengths: tokens of each row, without the frame.
         limit: tokens of an example, the frame's included; so are ``limit`` and ``longest`` of the cut.
+        overlap: whether windows overlap; where each token is to be learnt once, they do not.
 
     Raises:
         UsageError: the limit leaves no room for a token beside the frame.
@@ -103,7 +114,7 @@ def pieces(lengths: Sequence[int], limit: int, around: Frame, on_long: OnLong) -
             out.append(Piece(row, 0, room))
             lost += length - room
         else:
-            spans = windows(length, room)
+            spans = windows(length, room) if overlap else parts_of(length, room)
             out += [Piece(row, start, end) for start, end in spans]
             added += len(spans) - 1
     cut = Cut(len(lengths), len(long_rows), lost, added, 0, longest, limit, tuple(long_rows[:5]))

@@ -25,6 +25,12 @@ _LETTERS = {name: re.compile(f"[{inside}]") for name, inside in _SCRIPTS.items()
 _WEIGHT = {"zh": 3, "ja": 3, "ko": 2}
 _KANA_SHARE = 0.1
 _SPACE = re.compile(r"\s+")
+_HAN = re.compile(f"[{HAN}]")
+
+
+def has_han(string: str) -> bool:
+    """Whether a Chinese character is in it."""
+    return not string.isascii() and _HAN.search(string) is not None
 
 
 def language(string: str) -> str:
