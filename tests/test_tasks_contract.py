@@ -51,7 +51,7 @@ def test_every_task_has_the_contract_s_methods_and_parameters(task: type) -> Non
     assert len(wanted) == 12, wanted
     for name in wanted:
         assert signature(getattr(task, name)) == signature(getattr(Task, name)), name
-    for name in ("name", "metric", "columns"):
+    for name in ("name", "metric", "score_names", "columns"):
         assert getattr(task, name), name
     assert isinstance(task(), Task)
 

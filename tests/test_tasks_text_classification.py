@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -306,3 +306,11 @@ def test_an_empty_text_gives_an_encoder_its_frame_alone(tmp_path: Path) -> None:
     encoded = task.encode(Dataset.from_dict({"text": ["", "good"]}), loaded.tokenizer, 64, "error")
     assert encoded.examples.lengths.tolist() == [2, 3]
     assert len(task.predict(Scorer(loaded.model), encoded.examples)) == 2
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_the_scores_are_those_that_are_announced(several: bool) -> None:
+    task = replace(THREE, several=several)
+    found = predictions(task, LOGITS)
+    data = {task.target: [[label] for label in GOLD] if several else GOLD}
+    assert tuple(task.scores(found, data)) == task.score_names

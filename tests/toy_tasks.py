@@ -57,6 +57,7 @@ class MaskedAndOrder(Untuned):
     order_weight: float = 0.5
     name: ClassVar[str] = "toy_masked_and_order"
     metric: ClassVar[str] = "loss"
+    score_names: ClassVar[tuple[str, ...]] = ("loss",)
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -121,6 +122,7 @@ class Contrastive(Untuned):
     whole_batch: ClassVar[bool] = True
     name: ClassVar[str] = "toy_contrastive"
     metric: ClassVar[str] = "recall_at_1"
+    score_names: ClassVar[tuple[str, ...]] = ("recall_at_1",)
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -171,6 +173,7 @@ class Copy(Untuned):
 
     name: ClassVar[str] = "toy_copy"
     metric: ClassVar[str] = "exact_match"
+    score_names: ClassVar[tuple[str, ...]] = ("exact_match",)
 
     @property
     def columns(self) -> tuple[Column, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
@@ -21,7 +21,6 @@ from sixfold.stages.context import NAME, Context
 from sixfold.stages.rows import DataConfig, Prepared, prepare_rows
 from sixfold.tasks.contract import Cut, Encoded, OnLong, Task
 from sixfold.tasks.registry import full_name, settings_of, task_class
-from sixfold.tasks.text_classification import LabelPrediction, TextClassification
 from sixfold.tasks.token_classification import TokenClassification
 from sixfold.text.counting import counted
 from sixfold.train import state
@@ -73,8 +72,8 @@ class Config(BaseModel):
         options = sorted(self._options())
         if options and self.task != "text_classification":
             raise ValueError(f"{', '.join(options)} only fits text_classification, and the task is {self.task}")
-        metric, known = self.train.metric, _score_names(self.new_task())
-        if metric is not None and known and metric not in known:
+        metric, known = self.train.metric, self.new_task().score_names
+        if metric is not None and metric not in known:
             best = nearest(metric, known)
             advice = f"did you mean {best!r}?" if best else f"known here: {', '.join(known)}"
             raise ValueError(f"there is no metric {metric!r} (train.metric) for {self.task}; {advice}")
@@ -98,15 +97,6 @@ class Config(BaseModel):
     def new_task(self) -> Task:
         """The task before it has seen rows."""
         return task_class(self.task)(**self._options())
-
-
-def _score_names(task: Any) -> Collection[str]:
-    """What ``train.metric`` can name; empty where the task does not say, and the first evaluation tells."""
-    if hasattr(task, "score_names") or not isinstance(task, TextClassification):
-        return getattr(task, "score_names", ())
-    # A classifier's depend on its options: it is asked by a made-up answer.
-    made_up = LabelPrediction(("a",), 1.0, np.array([1.0, 0.0]), np.zeros(2))
-    return replace(task, labels=("a", "b")).scores([made_up], {task.target: [["a"]]})  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)

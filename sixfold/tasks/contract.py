@@ -52,7 +52,7 @@ class Cut:
         long_rows: rows longer than the limit.
         lost_tokens: tokens that no example holds.
         windows: examples beyond one a row.
-        unlearnable: rows that have nothing to learn from (every target lost).
+        unlearnable: rows that have nothing to learn from: every labelled word was cut away.
         longest: tokens of the longest row, before any cut.
         limit: tokens an example may have.
         where: the first few long rows, as indices.
@@ -140,6 +140,11 @@ class Task(Protocol):
     name: ClassVar[str]
     metric: ClassVar[str]
     """The score that early stopping watches unless the recipe names another; higher is better unless it is a loss."""
+
+    @property
+    def score_names(self) -> tuple[str, ...]:
+        """The keys of what ``scores`` gives; early stopping may watch any."""
+        ...
 
     @property
     def columns(self) -> tuple[Column, ...]:

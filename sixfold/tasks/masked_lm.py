@@ -17,7 +17,7 @@ from sixfold.models.forward import Flat
 from sixfold.models.head import Head
 from sixfold.tasks.contract import Ask, Batch, Encoded, OnLong, Predictor, Rows, Term
 from sixfold.tasks.encoding import frame, framed, pieces, row_numbers
-from sixfold.tasks.text_loss import TextLoss, by_row, judged, measured, summary, term
+from sixfold.tasks.text_loss import SCORES, TextLoss, by_row, judged, measured, summary, term
 from sixfold.tasks.word_starts import WordStarts
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ class MaskedLM:
 
     name: ClassVar[str] = "masked_lm"
     metric: ClassVar[str] = "loss"
+    score_names: ClassVar[tuple[str, ...]] = SCORES
 
     @property
     def columns(self) -> tuple[Column, ...]:

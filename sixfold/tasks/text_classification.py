@@ -99,6 +99,10 @@ class TextClassification:
             ),
         )
 
+    @property
+    def score_names(self) -> tuple[str, ...]:
+        return ("macro_f1", "micro_f1") if self.several else ("accuracy", "macro_f1", "loss")
+
     def learn(self, rows: Rows) -> Self:
         cells = [_names(cell) for cell in rows[self.target]]
         counts = Counter(label for names in cells for label in names)

@@ -18,6 +18,8 @@ from sixfold.models.forward import token_logits
 from sixfold.models.token_loss import has_split_head, token_judged, token_loss
 from sixfold.tasks.contract import Batch, Term
 
+SCORES = ("loss", "perplexity", "accuracy")
+
 
 @dataclass(frozen=True)
 class TextLoss:
