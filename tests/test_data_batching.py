@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sixfold.data.batching import Steps, cut_by_budget, padded_tokens, sorted_batches
+from sixfold.data.examples import Ragged
 
 LENGTHS = st.lists(st.integers(1, 60), min_size=1, max_size=40)
 
@@ -91,3 +92,16 @@ def test_nothing_gives_no_batch() -> None:
 
 def test_examples_of_one_length_keep_their_order() -> None:
     assert [part.tolist() for part in sorted_batches(np.array([3, 4, 3, 4]), 8)] == [[1, 3], [0, 2]]
+
+
+def test_groups_go_into_one_step_and_every_example_is_seen_once_an_epoch() -> None:
+    lengths = np.array([3, 5, 2, 7, 1, 4])
+    groups = Ragged.of([[0, 1], [3], [2, 4, 5]], dtype=np.int64)
+    steps = Steps(lengths, rows=2, budget=100, seed=3, packed=True, groups=groups)
+    assert steps.per_epoch == 2
+    for epoch in range(4):
+        seen = [np.concatenate(micro).tolist() for micro in steps.epoch(epoch)]
+        assert sorted(chain.from_iterable(seen)) == list(range(6))
+        assert any({0, 1} <= set(step) for step in seen)
+        assert any({2, 4, 5} <= set(step) for step in seen)
+        assert [np.concatenate(m).tolist() for m in steps.epoch(epoch, 1)] == seen[1:]

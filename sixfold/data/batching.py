@@ -14,6 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from sixfold.data.examples import Ragged
+
 Indices = NDArray[np.int64]
 
 
@@ -53,10 +55,12 @@ class Steps:
 
     Attributes:
         lengths: [examples] tokens in each.
-        rows: examples in one optimiser step (the last step of an epoch may have fewer).
+        rows: examples, or groups of them, in one optimiser step (the last step of an epoch may have fewer).
         budget: tokens in one micro-batch; bounds memory.
         seed: fixes the order of every epoch.
         packed: whether the model computes real tokens only.
+        groups: examples that always go into the same step, one run of indices a group (``packing.best_fit``: then
+            every step has about the same number of tokens). None: each example for itself.
     """
 
     lengths: NDArray[np.int64]
@@ -64,20 +68,27 @@ class Steps:
     budget: int
     seed: int
     packed: bool = False
+    groups: Ragged | None = None
 
     def __post_init__(self) -> None:
         assert self.rows > 0
         assert self.budget > 0
 
     @property
+    def units(self) -> int:
+        """What an epoch goes through: examples, or groups of them."""
+        return len(self.lengths) if self.groups is None else len(self.groups)
+
+    @property
     def per_epoch(self) -> int:
-        return -(-len(self.lengths) // self.rows)
+        return -(-self.units // self.rows)
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[list[Indices]]:
         """The steps of one epoch from step ``start`` on; each is a list of micro-batches of example indices."""
-        order = np.random.default_rng((self.seed, epoch)).permutation(len(self.lengths))
+        order = np.random.default_rng((self.seed, epoch)).permutation(self.units)
         for step in range(start, self.per_epoch):
-            yield self.micro_batches(order[step * self.rows : (step + 1) * self.rows])
+            units = order[step * self.rows : (step + 1) * self.rows]
+            yield self.micro_batches(units if self.groups is None else self.groups.take(units).values)
 
     def micro_batches(self, rows: Indices) -> list[Indices]:
         return [rows[where] for where in sorted_batches(self.lengths[rows], self.budget, packed=self.packed)]

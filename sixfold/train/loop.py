@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from sixfold.data.batching import Indices, Steps, padded_tokens
-from sixfold.data.examples import Examples
+from sixfold.data.examples import Examples, Ragged
 from sixfold.errors import DataError, ModelError, unknown
 from sixfold.models.forward import Flat, can_pack
 from sixfold.tasks.contract import Batch, Task, Term, WholeBatchTask
@@ -244,7 +244,9 @@ def _refuse_nan(examples: Examples, micro: Sequence[Indices], what: str, step: i
     )
 
 
-def _start(model: Any, task: Task, examples: Examples, config: TrainConfig, seed: int) -> tuple[_Run, list[Choice]]:
+def _start(
+    model: Any, task: Task, examples: Examples, config: TrainConfig, seed: int, groups: Ragged | None
+) -> tuple[_Run, list[Choice]]:
     """Decide what the machine decides, and put the run together."""
     device = next(model.parameters()).device
     packed = can_pack(model)
@@ -274,7 +276,7 @@ def _start(model: Any, task: Task, examples: Examples, config: TrainConfig, seed
     parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
     if rows is not None:
         parameters["embeddings.used_rows"] = rows.weight
-    steps = Steps(examples.lengths, config.batch, int(micro.value), seed, packed)  # type: ignore[call-overload]
+    steps = Steps(examples.lengths, config.batch, int(micro.value), seed, packed, groups)  # type: ignore[call-overload]
     passes = epochs(config, steps.per_epoch)
     choices.insert(0, passes)
     run = _Run(
@@ -301,6 +303,7 @@ def fit(
     config: TrainConfig,
     *,
     seed: int,
+    groups: Ragged | None = None,
     folder: Path | None = None,
     evaluate: Evaluate | None = None,
     stop: Callable[[], bool] = lambda: False,
@@ -313,6 +316,7 @@ def fit(
         examples: what to learn from.
         config: the dials.
         seed: fixes order, dropout and masking.
+        groups: examples that go into the same step (``Steps.groups``); ``config.batch`` then counts groups.
         folder: where states are kept; a state found there is resumed. None: nothing is written.
         evaluate: scores of the model (in evaluation mode, no gradients) on the validation split.
         stop: asked after every step; True saves the state and ends the run (Ctrl-C).
@@ -326,7 +330,7 @@ def fit(
     if not len(examples):
         raise DataError("there is nothing to train on", hint="look at the data with: sixfold check")
     with ExitStack() as stack:
-        run, choices = _start(model, task, examples, config, seed)
+        run, choices = _start(model, task, examples, config, seed, groups)
         stack.callback(lambda: run.rows.release() if run.rows is not None else None)
         if run.device.type == "cpu":
             stack.enter_context(byte_dropout_in(model))
