@@ -22,7 +22,7 @@ from sixfold.errors import DataError, ModelError, StorageError, UsageError, unkn
 from sixfold.models import load
 from sixfold.models.forward import can_pack
 from sixfold.models.lineage import read as read_lineage
-from sixfold.score.scorer import Scorer
+from sixfold.score.scorer import Scorer, give_back
 from sixfold.tasks.contract import Cut, OnLong, Task
 from sixfold.tasks.registry import from_settings
 from sixfold.text import words as split_words
@@ -124,8 +124,8 @@ class Model:
     def predict_file(self, source: Any, *, encoding: str | None = None) -> Iterator[dict[str, Any]]:
         """Answer the rows of a file one after the other; memory does not grow with the file."""
         for chunk in data.iterate(source, encoding=encoding, chunk=CHUNK):
-            rows = self._rows(chunk)
-            yield from self._answers(rows)[0]
+            yield from self._answers(self._rows(chunk))[0]
+            give_back()
 
     def predict_lines(self, lines: Iterable[str]) -> Iterator[dict[str, Any]]:
         """Answer texts that come one a line; an empty line is refused with its number."""
@@ -135,6 +135,7 @@ class Model:
             if empty:
                 raise DataError("a line is empty", where=f"line {empty[0]} of the input")
             yield from self._answers(self._rows([line.strip() for _, line in chunk]))[0]
+            give_back()
 
     def evaluate(
         self,

@@ -6,6 +6,8 @@ in a ledger. Duplicates, caching and the driver of searches are to come on top.
 
 from __future__ import annotations
 
+import ctypes
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,8 +21,13 @@ from sixfold.data.examples import Examples
 from sixfold.models.forward import Flat, can_pack
 from sixfold.tasks.contract import Ask, Limits
 
+BUDGETS = {"cpu": 2048}
+"""Tokens computed at once: matrices large enough to be fast, activations small enough to stay near the core.
+
+On the CPU, 8,192 took 13 % longer than 2,048 and more memory (minilm-l6, 14 tokens a row; docs/results.md).
+"""
 BUDGET = 8192
-"""Tokens computed at once: matrices large enough to be fast, activations small enough to fit."""
+"""On every other device."""
 
 
 @dataclass
@@ -48,7 +55,7 @@ class Scorer:
     Args:
         model: in evaluation mode or not; it is put into it.
         precision: of matrix products.
-        budget: tokens computed at once; bounds memory.
+        budget: tokens computed at once; bounds memory. By the model's device unless given.
         progress: told the number of examples done after each batch.
     """
 
@@ -57,19 +64,23 @@ class Scorer:
         model: Any,
         *,
         precision: Literal["fp32", "bf16"] = "fp32",
-        budget: int = BUDGET,
+        budget: int | None = None,
         progress: Callable[[int], None] | None = None,
     ) -> None:
         self.model = model.eval()
         self.precision = precision
-        self.budget = budget
+        self.budget = budget or BUDGETS.get(self._device.type, BUDGET)
         self.progress = progress
         self.ledger = Ledger()
+
+    @property
+    def _device(self) -> torch.device:
+        return next(self.model.parameters()).device
 
     def ask(self, examples: Examples, ask: Ask) -> list[NDArray]:
         """One answer an example, in the order of the examples."""
         start = time.perf_counter()
-        device = next(self.model.parameters()).device
+        device = self._device
         packed = can_pack(self.model)
         lengths = examples.lengths
         answers: list[Any] = [None] * len(examples)
@@ -101,3 +112,15 @@ class Scorer:
     def generate(self, examples: Examples, limits: Limits) -> list[list[int]]:
         """A scorer writes nothing: tasks that need text get a generator."""
         raise AssertionError("this task needs a generator, not a scorer")
+
+
+def give_back() -> None:
+    """Hand the memory that is free inside the C library's heap back to the system; do so between chunks of work.
+
+    Each batch has other sizes than the one before, so its tensors seldom fit the holes that earlier ones left: bytes
+    in use stay the same and the heap grows. It takes some 20 ms. Only glibc keeps holes, and only it can be asked.
+    """
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # musl has none
+        if trim is not None:
+            trim(0)
