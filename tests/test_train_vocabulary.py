@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import numpy as np
 import torch
 from datasets import Dataset
 from torch import nn
@@ -14,7 +15,7 @@ from transformers import BertConfig, BertForMaskedLM, BertForSequenceClassificat
 
 from sixfold.data.examples import Examples, Ragged
 from sixfold.tasks.text_classification import TextClassification
-from sixfold.train import loop
+from sixfold.train import loop, vocabulary
 from sixfold.train.config import TrainConfig
 from sixfold.train.events import Started, Step
 from sixfold.train.loop import fit
@@ -124,3 +125,9 @@ def test_a_table_shared_with_the_output_is_trained_whole() -> None:
     started = next(fit(model, toy, toy.encode(rows, None, 32, "error").examples, TrainConfig(), seed=0))
     assert isinstance(started, Started)
     assert "embedding rows" not in {choice.name for choice in started.choices}
+
+
+def test_used_ids_are_found_chunk_by_chunk(monkeypatch) -> None:
+    monkeypatch.setattr(vocabulary, "CHUNK", 3)
+    values = np.array([5, 2, 5, 9, 0, 2, 7], dtype=np.uint16)
+    assert vocabulary.used_ids(values, 12, added=(11, 2)).tolist() == [0, 2, 5, 7, 9, 11]

@@ -35,7 +35,7 @@ class Flat:
         input_ids: [tokens]
         position_ids: [tokens] each token's place in its row.
         lengths: [rows] tokens in each row.
-        types: [tokens] token types, for a model that has an embedding of them; None means all 0.
+        types: [tokens] token types; None means all 0. A model without an embedding of them never sees them.
     """
 
     input_ids: Tensor
@@ -296,12 +296,18 @@ def _without_last_layer(model: Any) -> Iterator[None]:
         encoder.layer = layers
 
 
-def _packed_inputs(flat: Flat) -> dict[str, Any]:
+def _typed(model: Any, types: Tensor | None) -> dict[str, Tensor]:
+    """Token types for a model that has an embedding of more than one."""
+    has = types is not None and getattr(model.config, "type_vocab_size", 0) > 1
+    return {"token_type_ids": types} if has else {}  # type: ignore[dict-item]
+
+
+def _packed_inputs(model: Any, flat: Flat) -> dict[str, Any]:
     return {
         "input_ids": flat.input_ids[None],
         "position_ids": flat.position_ids[None],
         "sixfold_runs": flat.runs(),
-        **({} if flat.types is None else {"token_type_ids": flat.types[None]}),
+        **_typed(model, None if flat.types is None else flat.types[None]),
     }
 
 
@@ -310,7 +316,7 @@ def _cacheless(model: Any) -> dict[str, bool]:
     return {"use_cache": False} if getattr(model.config, "use_cache", None) is not None else {}
 
 
-def padded(flat: Flat, fill: int) -> dict[str, Tensor]:
+def padded(model: Any, flat: Flat) -> dict[str, Tensor]:
     """The batch as models usually take it: ids and mask (1 on real tokens), each [rows, longest]."""
     longest = max(flat.lengths)
     mask = torch.arange(longest)[None] < torch.tensor(flat.lengths)[:, None]
@@ -321,20 +327,17 @@ def padded(flat: Flat, fill: int) -> dict[str, Tensor]:
         out[mask] = values
         return out
 
-    types = {} if flat.types is None else {"token_type_ids": spread(flat.types, 0)}
+    types = _typed(model, None if flat.types is None else spread(flat.types, 0))
+    fill = model.config.pad_token_id or 0
     return {"input_ids": spread(flat.input_ids, fill), "attention_mask": mask.long(), **types}
-
-
-def _fill(model: Any) -> int:
-    return model.config.pad_token_id or 0
 
 
 def token_logits(model: Any, flat: Flat) -> Tensor:
     """[tokens, outputs] of a model with a head on every token (tags, or a vocabulary)."""
     if can_pack(model):
         with _packed(model):
-            return model(**_packed_inputs(flat), **_cacheless(model)).logits[0]
-    inputs = padded(flat, _fill(model))
+            return model(**_packed_inputs(model, flat), **_cacheless(model)).logits[0]
+    inputs = padded(model, flat)
     return model(**inputs, **_cacheless(model)).logits[inputs["attention_mask"].bool()]
 
 
@@ -342,9 +345,9 @@ def row_logits(model: Any, flat: Flat) -> Tensor:
     """[rows, outputs] of a model with one head a row."""
     if can_pack(model):
         with _packed(model), _without_last_layer(model):
-            hidden = model.base_model(**_packed_inputs(flat), **_cacheless(model)).last_hidden_state[0]
+            hidden = model.base_model(**_packed_inputs(model, flat), **_cacheless(model)).last_hidden_state[0]
         return _ROW_HEADS[model.config.model_type](model, hidden, flat)
-    return model(**padded(flat, _fill(model)), **_cacheless(model)).logits
+    return model(**padded(model, flat), **_cacheless(model)).logits
 
 
 def hidden_states(model: Any, flat: Flat) -> Tensor:
@@ -352,6 +355,6 @@ def hidden_states(model: Any, flat: Flat) -> Tensor:
     base = model.base_model
     if can_pack(model):
         with _packed(model):
-            return base(**_packed_inputs(flat), **_cacheless(model)).last_hidden_state[0]
-    inputs = padded(flat, _fill(model))
+            return base(**_packed_inputs(model, flat), **_cacheless(model)).last_hidden_state[0]
+    inputs = padded(model, flat)
     return base(**inputs, **_cacheless(model)).last_hidden_state[inputs["attention_mask"].bool()]

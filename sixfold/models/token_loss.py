@@ -101,16 +101,16 @@ def has_split_head(model: Any) -> bool:
     return model.config.model_type in _HEADS
 
 
-def token_loss(model: Any, flat: Flat, places: Tensor, target: Tensor) -> Tensor:
-    """Scalar: the summed loss of a language model at some tokens of a batch; only there is its head computed.
+def token_loss(model: Any, flat: Flat, *asked: tuple[Tensor, Tensor]) -> list[Tensor]:
+    """Scalars: the summed losses of a language model at some tokens of a batch; only there is its head computed.
 
     Args:
         model: with a language-model head, of a family in ``_HEADS``.
-        places: [targets] indices into the flat batch's tokens.
-        target: [targets] token ids.
+        asked: for each sum, [targets] indices into the flat batch's tokens, and [targets] token ids.
     """
     transform, projection = _HEADS[model.config.model_type](model)
-    return summed_cross_entropy(transform(hidden_states(model, flat)[places]), projection, target)
+    hidden = hidden_states(model, flat)
+    return [summed_cross_entropy(transform(hidden[places]), projection, target) for places, target in asked]
 
 
 def token_judged(model: Any, flat: Flat, places: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:

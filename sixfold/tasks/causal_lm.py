@@ -17,7 +17,7 @@ from sixfold.models.forward import Flat
 from sixfold.models.head import Head
 from sixfold.tasks.contract import Ask, Batch, Encoded, OnLong, Predictor, Rows, Term
 from sixfold.tasks.encoding import Frame, framed, pieces, row_numbers
-from sixfold.tasks.text_loss import SCORES, TextLoss, by_row, judged, measured, summary, term
+from sixfold.tasks.text_loss import SCORES, TextLoss, by_row, judged, measured, summary, terms
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -85,7 +85,7 @@ class CausalLM:
         return {"token": float(len(batch["target"]))}
 
     def loss(self, model: torch.nn.Module, batch: Batch) -> dict[str, Term]:
-        return {"token": term(model, batch)}
+        return terms(model, batch["flat"], {"token": (batch["places"], batch["target"])})
 
     def predict(self, predictor: Predictor, examples: Examples) -> list[TextLoss]:
         return by_row(examples.dense("row"), predictor.ask(examples, Ask("next_loss", self._batch, judged)))

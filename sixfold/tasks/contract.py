@@ -218,6 +218,16 @@ class WholeBatchTask(Task, Protocol):
 
 
 @runtime_checkable
+class AddingTask(Task, Protocol):
+    """A task whose ``collate`` puts tokens into a batch that no example holds (a mask, separators)."""
+
+    @property
+    def added_ids(self) -> tuple[int, ...]:
+        """Which; their embeddings learn too."""
+        ...
+
+
+@runtime_checkable
 class PreparedTask(Task, Protocol):
     """A task that adds columns once before training (a preference task: the reference's log-probabilities)."""
 

@@ -17,7 +17,7 @@ from sixfold.models.forward import Flat
 from sixfold.models.head import Head
 from sixfold.tasks.contract import Ask, Batch, Encoded, OnLong, Predictor, Rows, Term
 from sixfold.tasks.encoding import frame, framed, pieces, row_numbers
-from sixfold.tasks.text_loss import SCORES, TextLoss, by_row, judged, measured, summary, term
+from sixfold.tasks.text_loss import SCORES, TextLoss, by_row, judged, measured, summary, terms
 from sixfold.tasks.word_starts import WordStarts
 
 if TYPE_CHECKING:
@@ -50,6 +50,10 @@ class MaskedLM:
     def columns(self) -> tuple[Column, ...]:
         return (Column("text", "text", names=("text", "content", "document", "sentence"), help="what is learnt from"),)
 
+    @property
+    def added_ids(self) -> tuple[int, ...]:
+        return (self.mask_id,)
+
     def learn(self, rows: Rows) -> Self:
         return self
 
@@ -73,9 +77,7 @@ class MaskedLM:
         ids, begins = WordStarts(tokenizer).of(list(rows["text"]))
         parts, cut = pieces([len(row) for row in ids], limit, around, on_long, overlap=False)
         before, after = [SPECIAL] * len(around.before), [SPECIAL] * len(around.after)
-        kinds = [
-            [*before, BEGINS, *begins[part.row][part.start + 1 : part.end].astype(np.uint8), *after] for part in parts
-        ]
+        kinds = [[*before, *_kinds(begins[part.row][part.start : part.end]), *after] for part in parts]
         columns: dict[str, Ragged | NDArray] = {
             "input_ids": framed(ids, parts, around),
             "kind": Ragged.of(kinds, dtype=np.uint8),
@@ -86,7 +88,7 @@ class MaskedLM:
     def collate(self, examples: Examples, rng: np.random.Generator) -> Batch:
         """Hide words, each with the same chance, drawn anew in every epoch."""
         ids, kinds = examples.ragged("input_ids"), np.asarray(examples.ragged("kind").values)
-        hidden = self._hidden(kinds, rng)
+        hidden = hide(kinds, self.share, rng, whole_words=self.whole_words)
         places = np.flatnonzero(hidden)
         values = np.where(hidden, self.mask_id, ids.values)
         return {
@@ -95,17 +97,11 @@ class MaskedLM:
             "target": torch.from_numpy(np.asarray(ids.values[places], dtype=np.int64)),
         }
 
-    def _hidden(self, kinds: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.bool_]:
-        """[tokens] which tokens are hidden."""
-        unit = np.cumsum(kinds != GOES_ON) if self.whole_words else np.arange(1, len(kinds) + 1)
-        chosen = rng.random(int(unit[-1]) + 1 if len(unit) else 1) < self.share
-        return chosen[unit] & (kinds != SPECIAL)
-
     def counts(self, batch: Batch) -> dict[str, float]:
         return {"token": float(len(batch["target"]))}
 
     def loss(self, model: torch.nn.Module, batch: Batch) -> dict[str, Term]:
-        return {"token": term(model, batch)}
+        return terms(model, batch["flat"], {"token": (batch["places"], batch["target"])})
 
     def predict(self, predictor: Predictor, examples: Examples) -> list[TextLoss]:
         """Each row's loss under one mask that the row alone decides, so that two models are asked the same."""
@@ -139,3 +135,19 @@ class MaskedLM:
 
     def show(self, prediction: TextLoss) -> dict[str, Any]:
         return {"loss": prediction.nats / max(1, prediction.targets), "tokens": prediction.targets}
+
+
+def _kinds(begins: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """What the tokens of a part are to the mask; a word that the part cuts in two begins anew."""
+    kinds = begins.astype(np.uint8)
+    kinds[:1] = BEGINS
+    return kinds
+
+
+def hide(
+    kinds: NDArray[np.uint8], share: float, rng: np.random.Generator, *, whole_words: bool = True
+) -> NDArray[np.bool_]:
+    """[tokens] which tokens are hidden: each word (or token) with the same chance, special tokens never."""
+    unit = np.cumsum(kinds != GOES_ON) if whole_words else np.arange(1, len(kinds) + 1)
+    chosen = rng.random(int(unit[-1]) + 1 if len(unit) else 1) < share
+    return chosen[unit] & (kinds != SPECIAL)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from sixfold.metrics.likelihood import likelihood
-from sixfold.models.forward import token_logits
+from sixfold.models.forward import Flat, token_logits
 from sixfold.models.token_loss import has_split_head, token_judged, token_loss
 from sixfold.tasks.contract import Batch, Term
 
@@ -36,13 +36,15 @@ class TextLoss:
     right: int
 
 
-def term(model: torch.nn.Module, batch: Batch) -> Term:
-    """The loss of a batch with ``places`` and ``target``."""
-    flat, places, target = batch["flat"], batch["places"], batch["target"]
+def terms(model: torch.nn.Module, flat: Flat, asked: Mapping[str, tuple[Tensor, Tensor]]) -> dict[str, Term]:
+    """A term for each name: the loss at some places of a batch, [targets] indices and [targets] token ids."""
     if has_split_head(model):
-        return Term(token_loss(model, flat, places, target), float(len(target)))
-    logits = token_logits(model, flat)[places].float()
-    return Term(cross_entropy(logits, target, reduction="sum"), float(len(target)))
+        sums = token_loss(model, flat, *asked.values())
+    else:
+        logits = token_logits(model, flat)
+        sums = [cross_entropy(logits[places].float(), target, reduction="sum") for places, target in asked.values()]
+    counts = [float(len(target)) for _, target in asked.values()]
+    return {name: Term(total, count) for name, total, count in zip(asked, sums, counts, strict=True)}
 
 
 def judged(model: torch.nn.Module, batch: Batch) -> list[NDArray[np.float64]]:

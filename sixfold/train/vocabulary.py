@@ -7,11 +7,17 @@ of 22 million parameters has 12 million of them in this table, and a text of ten
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import embedding
+
+CHUNK = 2**22
+"""Tokens looked at at once."""
 
 
 class UsedRows:
@@ -55,6 +61,15 @@ class UsedRows:
         self.write_back()
         del self.table.forward
         self.table.weight.requires_grad_(self._required)
+
+
+def used_ids(values: NDArray, size: int, added: Iterable[int] = ()) -> NDArray[np.int64]:
+    """The distinct token ids of a corpus that may be a memory-mapped file, and those ``added``; in order."""
+    seen = np.zeros(size, dtype=bool)
+    for start in range(0, len(values), CHUNK):
+        seen[np.asarray(values[start : start + CHUNK])] = True
+    seen[list(added)] = True
+    return np.flatnonzero(seen)
 
 
 def tied(model: Any) -> bool:
