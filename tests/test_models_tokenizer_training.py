@@ -1,5 +1,8 @@
 """Tokenizers trained from text: round trips, splitting, special tokens, and vocabularies too small to spell with."""
 
+import subprocess
+import sys
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -98,3 +101,24 @@ def test_no_text_and_no_such_kind_are_errors():
         train_tokenizer(TEXTS, "bpee")  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="keeps every string"):
         train_tokenizer(TEXTS, "bpe", vocabulary=300, lower=True)
+
+
+@pytest.mark.parametrize("kind", ["bpe", "wordpiece", "characters"])
+def test_the_same_text_gives_the_same_tokenizer_in_every_process(kind):
+    script = (
+        "import sys, json; from sixfold.models.tokenizer_training import train_tokenizer;"
+        "texts = [f'The tellers came at {n}. They left at {9 - n}.' for n in range(10)];"
+        "print(json.dumps(train_tokenizer(texts, sys.argv[1], vocabulary=290, least=1).get_vocab(), sort_keys=True))"
+    )
+    runs = [
+        subprocess.run([sys.executable, "-c", script, kind], check=True, capture_output=True, text=True).stdout
+        for _ in range(3)
+    ]
+    assert len(set(runs)) == 1
+
+
+def test_wordpiece_merges_the_commonest_pair_first():
+    tokenizer = train_tokenizer(["aab aab aac"], "wordpiece", vocabulary=11, least=1)
+    # letters a, ##a, ##b, ##c; then a+##a (3 times), aa+##b (twice)
+    assert set(tokenizer.get_vocab()) - set(ENCODER_SPECIAL) == {"a", "##a", "##b", "##c", "aa", "aab"}
+    assert tokenizer.tokenize("aab aac aad") == ["aab", "aa", "##c", "[UNK]"]

@@ -159,7 +159,7 @@ def test_packed_documents_give_the_loss_of_each_alone():
         together = judged(model, task.collate(examples.take(block), np.random.default_rng(0)))
         for place, answer in zip(block.tolist(), together, strict=True):
             ids = torch.tensor(np.asarray(examples.ragged("input_ids")[place]))[None].long()
-            alone = model(input_ids=ids, labels=ids).loss * (ids.shape[1] - 1)
+            alone = model(input_ids=ids, labels=ids).loss.detach() * (ids.shape[1] - 1)
             assert answer[0] == pytest.approx(float(alone), rel=1e-5)
             assert answer[1] == ids.shape[1] - 1
 

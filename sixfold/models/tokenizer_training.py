@@ -28,6 +28,8 @@ DECODER_SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|pad|>")
 """The first ends a text; the next two stand around a turn of a dialogue, as in ChatML."""
 
 BYTES = 256
+PRIVATE, PRIVATE_LETTERS = 0xF0000, 0x1FFFE - 2
+"""The private letters of Unicode's last two planes, for a while."""
 LIMIT = 512
 """``model_max_length`` of a new tokenizer; a model with more positions raises it."""
 
@@ -94,7 +96,7 @@ def train_tokenizer(
         texts: gone through once (``characters`` and every other kind alike), so a generator will do.
         kind: ``bpe`` on bytes (Sennrich et al. 2016, arXiv:1508.07909; on bytes as in GPT-2), which spells every
             string; ``wordpiece`` (Devlin et al. 2019); ``unigram`` (Kudo 2018, arXiv:1804.10959) with a byte for what
-            it cannot spell; ``characters``.
+            it cannot spell; ``characters``. The same text gives the same tokenizer, but for ``unigram``.
         vocabulary: most tokens, special ones included. Fewer come out of a small text.
         use: which special tokens it has: an encoder's ``[CLS] … [SEP]``, or a decoder's end of text and turns.
         pre_tokenizer: how ``bpe`` splits before merging: GPT-2's pattern or Qwen2's, both known to llama.cpp.
@@ -114,13 +116,12 @@ def train_tokenizer(
     given = _Counted(texts)
     if kind == "characters":
         tokenizer = _characters(given, special, vocabulary, least, lower)
+    elif kind == "wordpiece":
+        tokenizer = _wordpiece(given, special, vocabulary, least, lower)
+    elif kind == "bpe":
+        tokenizer = _bpe(given, special, vocabulary, least, pre_tokenizer)
     else:
-        tokenizer, trainer = {"bpe": _bpe, "wordpiece": _wordpiece, "unigram": _unigram}[kind](
-            special, vocabulary, least, lower, pre_tokenizer
-        )
-        tokenizer.train_from_iterator(given, trainer)
-        if kind == "unigram":
-            tokenizer = _with_byte_fallback(tokenizer)
+        tokenizer = _unigram(given, special, vocabulary, lower)
     if not given.count:
         raise DataError("there is no text to train a tokenizer on")
     return _wrapped(tokenizer, use)
@@ -149,7 +150,7 @@ def _refuse_small(kind: Kind, vocabulary: int, special: int) -> None:
         )
 
 
-def _bpe(special: tuple[str, ...], vocabulary: int, least: int, lower: bool, splitting: PreTokenizer) -> Any:
+def _bpe(texts: Iterable[str], special: tuple[str, ...], vocabulary: int, least: int, splitting: PreTokenizer) -> Any:
     from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
     tokenizer = Tokenizer(models.BPE())
@@ -170,23 +171,54 @@ def _bpe(special: tuple[str, ...], vocabulary: int, least: int, lower: bool, spl
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         show_progress=False,
     )
-    return tokenizer, trainer
+    tokenizer.train_from_iterator(texts, trainer)
+    return tokenizer
 
 
-def _wordpiece(special: tuple[str, ...], vocabulary: int, least: int, lower: bool, splitting: PreTokenizer) -> Any:
+def _wordpiece(texts: Iterable[str], special: tuple[str, ...], vocabulary: int, least: int, lower: bool) -> Any:
+    """BPE on words whose later letters are other letters than the first (``##a``).
+
+    The library's own trainer numbers the pieces in the order of a hash table, which is another one in every process,
+    and breaks ties by these numbers. Here each later letter is a letter of a private range while BPE is trained: its
+    alphabet is sorted, so the same text always gives the same tokenizer.
+    """
     from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
     tokenizer = Tokenizer(models.WordPiece({}, unk_token=_unknown(special)))
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=lower, strip_accents=lower)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    tokenizer.decoder = decoders.WordPiece()
-    trainer = trainers.WordPieceTrainer(
-        vocab_size=vocabulary, min_frequency=least, special_tokens=list(special), show_progress=False
+    counts: Counter[str] = Counter()
+    for text in texts:
+        pieces = tokenizer.pre_tokenizer.pre_tokenize_str(tokenizer.normalizer.normalize_str(text))
+        counts.update(word for word, _ in pieces)
+    letters = sorted({letter for word in counts for letter in word[1:]})[:PRIVATE_LETTERS]
+    later = {letter: chr(PRIVATE + place) for place, letter in enumerate(letters)}
+    plain = {hidden: letter for letter, hidden in later.items()}
+    inner = Tokenizer(models.BPE())
+    inner.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary - len(special), min_frequency=least, limit_alphabet=vocabulary, show_progress=False
     )
-    return tokenizer, trainer
+    inner.train_from_iterator(_repeated(counts, later), trainer)
+    found = sorted(inner.get_vocab().items(), key=lambda item: item[1])
+    spelt = ["##" * (token[0] in plain) + "".join(plain.get(letter, letter) for letter in token) for token, _ in found]
+    tokenizer.model = models.WordPiece(
+        {token: index for index, token in enumerate([*special, *spelt])}, unk_token=_unknown(special)
+    )
+    tokenizer.decoder = decoders.WordPiece()
+    return tokenizer
 
 
-def _unigram(special: tuple[str, ...], vocabulary: int, least: int, lower: bool, splitting: PreTokenizer) -> Any:
+def _repeated(counts: Counter[str], later: dict[str, str]) -> Iterator[str]:
+    """Each word as often as it occurs, its later letters as private ones, a few thousand at a time."""
+    for word, count in counts.items():
+        spelt = word[:1] + "".join(later.get(letter, letter) for letter in word[1:]) + " "
+        for start in range(0, count, 4096):
+            yield spelt * min(4096, count - start)
+
+
+def _unigram(texts: Iterable[str], special: tuple[str, ...], vocabulary: int, lower: bool) -> Any:
+    """The library's trainer adds up in the order of a hash table: two trainings on one text may differ a little."""
     from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
     tokenizer = Tokenizer(models.Unigram())
@@ -201,7 +233,8 @@ def _unigram(special: tuple[str, ...], vocabulary: int, least: int, lower: bool,
         unk_token=_unknown(special),
         show_progress=False,
     )
-    return tokenizer, trainer
+    tokenizer.train_from_iterator(texts, trainer)
+    return _with_byte_fallback(tokenizer)
 
 
 def _with_byte_fallback(tokenizer: Any) -> Any:
