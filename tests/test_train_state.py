@@ -63,12 +63,13 @@ def settings(**changes: Any) -> TrainConfig:
     return TrainConfig(**{"epochs": 3, "batch": 8, "learning_rate": 5e-3, "precision": "fp32", **changes})
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize(("case", "optimiser"), [("labels", "adamw"), ("masks", "adamw"), ("masks", "muon")])
 @pytest.mark.parametrize("stops", [(2,), (4,), (1, 5, 11)], ids=["inside", "between epochs", "thrice"])
-def test_a_stopped_run_goes_on_bit_for_bit(case: str, stops: tuple[int, ...], tmp_path: Path) -> None:
+def test_a_stopped_run_goes_on_bit_for_bit(case: str, optimiser: str, stops: tuple[int, ...], tmp_path: Path) -> None:
     made, task, rows = CASES[case]
+    config = settings(optimiser=optimiser)
     whole = made()
-    expected = list(fit(whole, task, rows(), settings(), seed=7))
+    expected = list(fit(whole, task, rows(), config, seed=7))
     found: list[tuple[int, float, float]] = []
     for number, stop_at in enumerate((*stops, None)):
         learner = made()
@@ -77,7 +78,7 @@ def test_a_stopped_run_goes_on_bit_for_bit(case: str, stops: tuple[int, ...], tm
             learner,
             task,
             rows(),
-            settings(),
+            config,
             seed=7,
             folder=tmp_path,
             stop=lambda: bool(events) and stop_at is not None and events[-1].step >= stop_at,  # noqa: B023
@@ -178,6 +179,16 @@ def test_a_state_of_another_model_is_told_too(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="another") as caught:
         list(fit(other(), task, rows(), settings(), seed=7, folder=tmp_path))
     assert "remove" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize(("before", "after"), [("adamw", "muon"), ("muon", "adamw")])
+def test_a_state_of_another_optimiser_is_told_too(before: str, after: str, tmp_path: Path) -> None:
+    made, task, rows = CASES["masks"]
+    run = fit(made(), task, rows(), settings(save_minutes=0, optimiser=before), seed=7, folder=tmp_path)
+    next(event for event in run if isinstance(event, Saved))
+    run.close()
+    with pytest.raises(ModelError, match="another optimiser"):
+        list(fit(made(), task, rows(), settings(optimiser=after), seed=7, folder=tmp_path))
 
 
 FULL_DISK = """

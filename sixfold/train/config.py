@@ -20,6 +20,9 @@ class TrainConfig(BaseModel):
         None,
         description="Peak learning rate. Left out: derived from the model's width (see docs/finetune.md).",
     )
+    optimiser: Literal["adamw", "muon"] = Field(
+        "adamw", description="muon: for the matrices inside the layers, AdamW for the rest. For pretraining."
+    )
     schedule: Literal["linear", "cosine", "constant", "wsd"] = Field(
         "linear", description="How the learning rate falls after warm-up."
     )

@@ -26,7 +26,7 @@ from sixfold.train import state as states
 from sixfold.train.config import TrainConfig
 from sixfold.train.dropout import byte_dropout_in
 from sixfold.train.events import Choice, Evaluated, Event, Saved, Started, Step, Stopped
-from sixfold.train.optimiser import build, epochs, learning_rate, micro_tokens, precision
+from sixfold.train.optimiser import build, epochs, learning_rate, micro_tokens, optimiser, precision
 from sixfold.train.schedule import factor
 from sixfold.train.vocabulary import UsedRows, tied
 
@@ -68,7 +68,7 @@ class _Run:
     best: dict[str, Tensor] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.optimiser, self.shares = build(self.model, self.parameters, self.config, self.rate)
+        self.optimisers = build(self.model, self.parameters, self.config, self.rate)
         self.total = max(1, round(self.epochs * self.steps.per_epoch))
         self.warmup = round(self.config.warmup * self.total)
 
@@ -83,20 +83,21 @@ class _Run:
     def state(self) -> states.State:
         weights = {name: parameter.detach() for name, parameter in self.parameters.items()}
         return states.State(
-            self.progress, weights, self.best, states.optimiser_tensors(self.optimiser), states.rng_state()
+            self.progress, weights, self.best, states.optimiser_tensors(self.optimisers), states.rng_state()
         )
 
     def resume(self, state: states.State, folder: Path) -> None:
-        if _shapes(state.weights) != _shapes(self.parameters):
+        fits = states.fits_optimisers(self.optimisers, state.optimiser)
+        if not fits or _shapes(state.weights) != _shapes(self.parameters):
             raise ModelError(
-                "the saved training state is of another model or other examples",
+                "the saved training state is of another model, another optimiser or other examples",
                 where=folder,
                 hint=f"remove {folder} to start this stage again",
             )
         self.progress = state.progress
         self.put(state.weights)
         self.best = {name: tensor.to(self.device) for name, tensor in state.best.items()}
-        states.restore_optimiser(self.optimiser, state.optimiser)
+        states.restore_optimisers(self.optimisers, state.optimiser)
         states.restore_rng(state.rng)
 
     def batches(self, micro: Sequence[Indices]) -> list[Batch]:
@@ -129,8 +130,9 @@ class _Run:
 
     def set_rate(self) -> float:
         rate = self.rate * factor(self.config.schedule, self.progress.step, self.total, self.warmup)
-        for group, share in zip(self.optimiser.param_groups, self.shares, strict=True):
-            group["lr"] = rate * share
+        for member in self.optimisers:
+            for group in member.param_groups:
+                group["lr"] = rate * group["share"]
         return rate
 
     def step(self, micro: Sequence[Indices]) -> Step:
@@ -141,8 +143,9 @@ class _Run:
         if not (math.isfinite(loss) and math.isfinite(norm)):
             what = f"the loss is {loss}" if not math.isfinite(loss) else f"the gradient's norm is {norm}"
             _refuse_nan(self.examples, micro, what, self.progress.step)
-        self.optimiser.step()
-        self.optimiser.zero_grad(set_to_none=True)
+        for member in self.optimisers:
+            member.step()
+            member.zero_grad(set_to_none=True)
         self.progress.step += 1
         self.progress.step_in_epoch += 1
         lengths = [self.steps.lengths[indices] for indices in micro]
@@ -278,7 +281,7 @@ def _start(
         parameters["embeddings.used_rows"] = rows.weight
     steps = Steps(examples.lengths, config.batch, int(micro.value), seed, packed, groups)  # type: ignore[call-overload]
     passes = epochs(config, steps.per_epoch)
-    choices.insert(0, passes)
+    choices[:0] = [passes, optimiser(model, parameters, config)]
     run = _Run(
         model=model,
         task=task,

@@ -1,4 +1,7 @@
-"""The optimiser's parameter groups, and the values derived from a model: learning rate, precision, micro-batch."""
+"""The optimisers' parameter groups, and the values derived from a model: learning rate, precision, micro-batch.
+
+Muon's arithmetic is in ``muon.py``, schedules in ``schedule.py``.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from torch import nn
 
 from sixfold.train.config import TrainConfig
 from sixfold.train.events import Choice
+from sixfold.train.muon import Muon
 
 BASE_RATE = 5e-5
 BASE_WIDTH = 768
@@ -19,7 +23,11 @@ LEAST_STEPS = 300
 MOST_EPOCHS = 15
 USUAL_EPOCHS = 3
 
-_LAYER = re.compile(r"\.(?:layer|layers|h|block)\.(\d+)\.")
+_LAYER = re.compile(r"(?:^|\.)(?:layer|layers|h|block)\.(\d+)\.")
+
+FUSED = {"Wqkv": 3, "Wi": 2}
+"""Projections that ModernBERT keeps in one matrix. Muon makes each orthogonal by itself, as in a model that keeps them
+apart: it learns better so (Jordan 2024, of queries, keys and values), and a fused one is orthogonal only as a whole."""
 
 
 def learning_rate(model: Any, config: TrainConfig) -> Choice:
@@ -56,13 +64,19 @@ def precision(config: TrainConfig, device: torch.device) -> Choice:
     """fp32, or bf16 for matrix products where the hardware multiplies it."""
     if config.precision != "auto":
         return Choice("precision", config.precision, "set in the recipe")
+    has = multiplies_bf16(device)
     if device.type == "cuda":
-        has = torch.cuda.is_bf16_supported()
         return Choice("precision", "bf16" if has else "fp32", f"the GPU {'has' if has else 'lacks'} bf16")
-    cpu = cast(Any, torch.cpu)
-    if cpu._is_amx_tile_supported() or cpu._is_avx512_bf16_supported():
+    if has:
         return Choice("precision", "bf16", "this processor multiplies bf16 in hardware")
     return Choice("precision", "fp32", "this processor has no bf16 multiplication")
+
+
+def multiplies_bf16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported()
+    cpu = cast(Any, torch.cpu)
+    return cpu._is_amx_tile_supported() or cpu._is_avx512_bf16_supported()
 
 
 def micro_tokens(model: Any, config: TrainConfig, *, packed: bool) -> Choice:
@@ -86,24 +100,66 @@ def _depth(name: str, layers: int) -> int:
     return 0 if "embed" in name else layers + 1
 
 
+def _fused(name: str) -> int:
+    """How many projections stand on top of each other in the matrix."""
+    return FUSED.get(name.split(".")[-2], 1)
+
+
+def _hidden(model: Any, parameters: dict[str, nn.Parameter]) -> set[str]:
+    """Names of the matrices inside the layers: what Muon is for (Jordan 2024).
+
+    An embedding's or a classifier's rows belong to tokens and labels, not to one map of vectors to vectors.
+    """
+    tables = {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding)}
+    return {
+        name
+        for name, parameter in parameters.items()
+        if parameter.ndim == 2 and _LAYER.search(name) and id(parameter) not in tables
+    }
+
+
+def optimiser(model: Any, parameters: dict[str, nn.Parameter], config: TrainConfig) -> Choice:
+    """AdamW for all, or Muon for the matrices inside the layers."""
+    if config.optimiser == "adamw":
+        return Choice("optimiser", "adamw", "for every parameter")
+    names = _hidden(model, parameters)
+    count = sum(parameters[name].numel() for name in names)
+    share = count / sum(parameter.numel() for parameter in parameters.values())
+    return Choice(
+        "optimiser",
+        "muon",
+        f"for {len(names)} matrices inside the layers ({share:.0%} of what learns), with AdamW's rate and decay; "
+        "AdamW for embeddings, norms, biases and heads",
+    )
+
+
 def build(
     model: Any, parameters: dict[str, nn.Parameter], config: TrainConfig, rate: float
-) -> tuple[torch.optim.Optimizer, list[float]]:
-    """Fused AdamW over named parameters, and each group's share of the learning rate.
+) -> tuple[torch.optim.Optimizer, ...]:
+    """The optimisers of the named parameters; every group has its ``share`` of the learning rate.
 
     Weight decay falls on matrices only: not on embeddings, biases or norms.
     """
     layers = model.config.num_hidden_layers
-    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    hidden = _hidden(model, parameters) if config.optimiser == "muon" else set()
+    groups: dict[tuple[bool, int, float, float], list[nn.Parameter]] = {}
     for name, parameter in parameters.items():
         decay = config.weight_decay if parameter.ndim >= 2 and "embed" not in name else 0.0
         share = config.layer_decay ** (layers + 1 - _depth(name, layers))
-        groups.setdefault((share, decay), []).append(parameter)
-    optimiser = torch.optim.AdamW(
-        [{"params": members, "lr": rate * share, "weight_decay": decay} for (share, decay), members in groups.items()],
-        lr=rate,
-        betas=(0.9, 0.999),
-        eps=1e-8,
-        fused=True,
-    )
-    return optimiser, [share for share, _ in groups]
+        parts = _fused(name) if name in hidden else 1
+        groups.setdefault((name in hidden, parts, share, decay), []).append(parameter)
+
+    def chosen(muon: bool) -> list[dict[str, Any]]:
+        return [
+            {"params": members, "lr": rate * share, "weight_decay": decay, "share": share, "parts": parts}
+            for (is_hidden, parts, share, decay), members in groups.items()
+            if is_hidden is muon
+        ]
+
+    optimisers: list[torch.optim.Optimizer] = []
+    if adamw := chosen(False):
+        optimisers.append(torch.optim.AdamW(adamw, lr=rate, betas=(0.9, 0.999), eps=1e-8, fused=True))
+    if muon := chosen(True):
+        device = muon[0]["params"][0].device
+        optimisers.append(Muon(muon, dtype=torch.bfloat16 if multiplies_bf16(device) else torch.float32))
+    return tuple(optimisers)

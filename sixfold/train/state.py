@@ -10,7 +10,7 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -71,21 +71,33 @@ def restore_rng(states: dict[str, Tensor]) -> None:
         torch.cuda.set_rng_state(states["cuda"])
 
 
-def optimiser_tensors(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """The optimiser's state as flat names, ``<parameter index>.<name>``."""
+def _kind(optimiser: torch.optim.Optimizer) -> str:
+    return type(optimiser).__name__.lower()
+
+
+def optimiser_tensors(optimisers: Sequence[torch.optim.Optimizer]) -> dict[str, Tensor]:
+    """The optimisers' state as flat names, ``<optimiser>.<parameter index>.<name>``."""
     return {
-        f"{index}.{name}": value
+        f"{_kind(optimiser)}.{index}.{name}": value
+        for optimiser in optimisers
         for index, values in optimiser.state_dict()["state"].items()
         for name, value in values.items()
     }
 
 
-def restore_optimiser(optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
-    state: dict[int, dict[str, Tensor]] = {}
-    for key, value in tensors.items():
-        index, name = key.split(".", 1)
-        state.setdefault(int(index), {})[name] = value
-    optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
+def fits_optimisers(optimisers: Sequence[torch.optim.Optimizer], tensors: dict[str, Tensor]) -> bool:
+    """Whether the state was saved from optimisers of these kinds."""
+    return {name.split(".")[0] for name in tensors} == {_kind(optimiser) for optimiser in optimisers}
+
+
+def restore_optimisers(optimisers: Sequence[torch.optim.Optimizer], tensors: dict[str, Tensor]) -> None:
+    for optimiser in optimisers:
+        state: dict[int, dict[str, Tensor]] = {}
+        for key, value in tensors.items():
+            kind, index, name = key.split(".", 2)
+            if kind == _kind(optimiser):
+                state.setdefault(int(index), {})[name] = value
+        optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
 
 
 @contextmanager
