@@ -84,11 +84,14 @@ class Term:
         sum: scalar tensor, the loss summed over the targets.
         count: number of targets; equal to what ``Task.counts`` says for the batch.
         weight: the term's share in the whole loss.
+        logits: [targets, ..., classes] what the term was computed from, as logits of a softmax; for regularisers that
+            compare two passes. None: the term does not tell.
     """
 
     sum: torch.Tensor
     count: float
     weight: float = 1.0
+    logits: torch.Tensor | None = None
 
 
 @dataclass(frozen=True)

@@ -166,9 +166,10 @@ class TextClassification:
         count = self.counts(batch)["label"]
         if self.several:
             total = binary_cross_entropy_with_logits(logits, target, pos_weight=self._weights(logits), reduction="sum")
+            logits = torch.stack([torch.zeros_like(logits), logits], dim=-1)  # a sigmoid is a softmax of two
         else:
             total = cross_entropy(logits, target, self._weights(logits), ignore_index=-1, reduction="sum")
-        return {"label": Term(total, count)}
+        return {"label": Term(total, count, logits=logits)}
 
     def predict(self, predictor: Predictor, examples: Examples) -> list[LabelPrediction]:
         """Windows of one text are joined by the mean of their logits."""

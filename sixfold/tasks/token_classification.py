@@ -163,7 +163,7 @@ class TokenClassification:
     def loss(self, model: torch.nn.Module, batch: Batch) -> dict[str, Term]:
         logits = token_logits(model, batch["flat"])[batch["begins"]].float()
         total = cross_entropy(logits, batch["tag"], ignore_index=IGNORED, reduction="sum")
-        return {"tag": Term(total, self.counts(batch)["tag"])}
+        return {"tag": Term(total, self.counts(batch)["tag"], logits=logits)}
 
     def predict(self, predictor: Predictor, examples: Examples) -> list[TagPrediction]:
         """A word in two windows is judged by the one in which it stands furthest from an edge."""

@@ -33,6 +33,11 @@ class TrainConfig(BaseModel):
         1.0, gt=0, le=1, description="Learning rate of a layer as a share of the one above it (1: all alike)."
     )
     dropout: float | None = Field(None, ge=0, lt=1, description="Dropout of hidden states. Left out: the base's own.")
+    r_drop: float = Field(
+        0.0,
+        ge=0,
+        description="R-Drop: how much two passes with different dropout must agree (1 is usual). Twice the work.",
+    )
     train_base: bool = Field(True, description="false: the base is frozen and only the head learns.")
     evaluations: PositiveFloat = Field(1.0, description="Evaluations on the validation split an epoch.")
     metric: str | None = Field(None, description="The validation score that decides. Left out: the task's own.")

@@ -21,14 +21,15 @@ from sixfold.data.batching import Indices, Steps, padded_tokens
 from sixfold.data.examples import Examples, Ragged
 from sixfold.errors import DataError, ModelError, unknown
 from sixfold.models.forward import Flat, can_pack
-from sixfold.tasks.contract import Batch, Task, Term, WholeBatchTask
+from sixfold.tasks.contract import AddingTask, Batch, Task, Term, WholeBatchTask
 from sixfold.train import state as states
 from sixfold.train.config import TrainConfig
 from sixfold.train.dropout import byte_dropout_in
 from sixfold.train.events import Choice, Evaluated, Event, Saved, Started, Step, Stopped
 from sixfold.train.optimiser import build, epochs, learning_rate, micro_tokens, optimiser, precision
+from sixfold.train.r_drop import joined
 from sixfold.train.schedule import factor
-from sixfold.train.vocabulary import UsedRows, tied
+from sixfold.train.vocabulary import UsedRows, tied, used_ids
 
 Evaluate = Callable[[nn.Module], dict[str, float]]
 
@@ -116,7 +117,7 @@ class _Run:
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.autocast):
             if isinstance(self.task, WholeBatchTask):
                 return _cached_backward(self.task, self.model, batches)
-            return _summed_backward(self.task, self.model, batches)
+            return _summed_backward(self.task, self.model, batches, self.config.r_drop)
 
     def remaining(self) -> Iterator[list[Indices]]:
         """The steps that are left, from where the progress stands."""
@@ -196,7 +197,9 @@ def _divided(terms: dict[str, Term], totals: dict[str, float]) -> Tensor:
     return torch.stack([term.weight * term.sum / (totals[name] or 1.0) for name, term in terms.items()]).sum()
 
 
-def _summed_backward(task: Task, model: nn.Module, batches: Sequence[Batch]) -> tuple[float, dict[str, float]]:
+def _summed_backward(
+    task: Task, model: nn.Module, batches: Sequence[Batch], r_drop: float = 0.0
+) -> tuple[float, dict[str, float]]:
     totals: dict[str, float] = {}
     for batch in batches:
         for name, count in task.counts(batch).items():
@@ -204,6 +207,8 @@ def _summed_backward(task: Task, model: nn.Module, batches: Sequence[Batch]) -> 
     loss, means = 0.0, dict.fromkeys(totals, 0.0)
     for batch in batches:
         terms = task.loss(model, batch)
+        if r_drop:
+            terms = joined(terms, task.loss(model, batch), r_drop)
         part = _divided(terms, totals)
         part.backward()
         loss += float(part.detach())
@@ -272,7 +277,9 @@ def _start(
     ]
     rows = None
     if model.get_input_embeddings().weight.requires_grad and not tied(model):
-        used = torch.from_numpy(np.unique(np.asarray(examples.ragged("input_ids").values))).long().to(device)
+        added = task.added_ids if isinstance(task, AddingTask) else ()
+        size = model.get_input_embeddings().num_embeddings
+        used = torch.from_numpy(used_ids(examples.ragged("input_ids").values, size, added)).to(device)
         rows = UsedRows(model.get_input_embeddings(), used)
         whole = rows.table.num_embeddings
         choices.append(Choice("embedding rows", len(used), f"of {whole:,}; the others occur in no training example"))
