@@ -30,6 +30,8 @@ app = typer.Typer(
 )
 models_app = typer.Typer(help="Base models: the catalogue, and bringing them here.", rich_markup_mode=None)
 app.add_typer(models_app, name="models", invoke_without_command=True)
+tokenizer_app = typer.Typer(help="Tokenizers: training one on your text.", rich_markup_mode=None)
+app.add_typer(tokenizer_app, name="tokenizer", no_args_is_help=True)
 data_app = typer.Typer(help="Public data sets: the catalogue, and bringing them here.", rich_markup_mode=None)
 app.add_typer(data_app, name="data", invoke_without_command=True)
 
@@ -320,6 +322,39 @@ def models_pull(names: Annotated[list[str], typer.Argument(help="Names of the ca
     console = _console()
     for name in names:
         console.print(f"{name}: {pull(name, progress=console.print)}")
+
+
+@tokenizer_app.command("train")
+def tokenizer_train(
+    source: Annotated[list[str], typer.Argument(help="Files, globs, or a catalogue name.")],
+    out: Annotated[Path, typer.Option(help="The tokenizer's folder.")],
+    kind: Annotated[str, typer.Option(help="bpe (on bytes), wordpiece, unigram or characters.")] = "bpe",
+    vocabulary: Annotated[int, typer.Option(help="Most tokens, special ones included.")] = 16_000,
+    use: Annotated[str, typer.Option(help="encoder or decoder: which special tokens.")] = "encoder",
+    pre_tokenizer: Annotated[str, typer.Option(help="How bpe splits first: gpt2 or qwen2.")] = "gpt2",
+    lower: Annotated[bool, typer.Option("--lower", help="Fold capitals.")] = False,
+    column: Annotated[str, typer.Option(help="The column that holds the text.")] = "text",
+    encoding: Annotated[str | None, typer.Option(help="Of text files; utf-8 if left out.")] = None,
+    compare: Annotated[str | None, typer.Option(help="A base whose tokenizer is measured beside it.")] = None,
+) -> None:
+    """Train a tokenizer on text, and measure it on texts that it has not seen."""
+    from sixfold.commands.tokenizer import table, train
+
+    trained = train(
+        source if len(source) > 1 else source[0],
+        out,
+        kind=kind,  # type: ignore[arg-type]
+        vocabulary=vocabulary,
+        use=use,  # type: ignore[arg-type]
+        pre_tokenizer=pre_tokenizer,  # type: ignore[arg-type]
+        lower=lower,
+        column=column,
+        encoding=encoding,
+        compare=compare,
+    )
+    console = _console()
+    console.print(table(trained))
+    console.print(f"tokenizer: {trained.folder}")
 
 
 @data_app.callback()

@@ -107,8 +107,13 @@ def train_tokenizer(
         UsageError: no such kind, or a vocabulary too small to spell with.
         DataError: there is no text.
     """
-    if kind not in get_args(Kind):
-        raise unknown("kind of tokenizer", kind, get_args(Kind))
+    for what, value, known in (
+        ("kind of tokenizer", kind, Kind),
+        ("use of a tokenizer", use, Use),
+        ("pre-tokenizer", pre_tokenizer, PreTokenizer),
+    ):
+        if value not in get_args(known):
+            raise unknown(what, value, get_args(known))
     special = ENCODER_SPECIAL if use == "encoder" else DECODER_SPECIAL
     _refuse_small(kind, vocabulary, len(special))
     if kind == "bpe" and lower:
