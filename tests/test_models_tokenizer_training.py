@@ -122,3 +122,11 @@ def test_wordpiece_merges_the_commonest_pair_first():
     # letters a, ##a, ##b, ##c; then a+##a (3 times), aa+##b (twice)
     assert set(tokenizer.get_vocab()) - set(ENCODER_SPECIAL) == {"a", "##a", "##b", "##c", "aa", "aab"}
     assert tokenizer.tokenize("aab aac aad") == ["aab", "aa", "##c", "[UNK]"]
+
+
+@pytest.mark.parametrize("kind", ["wordpiece", "characters"])
+def test_a_vocabulary_smaller_than_the_letters_keeps_the_commonest(kind):
+    texts = ["甲甲甲乙乙", *"甲乙丙丁戊己庚辛壬癸"]
+    tokenizer = train_tokenizer(texts, kind, vocabulary=8, least=1)
+    assert len(tokenizer) == 8
+    assert {"甲", "乙"} <= set(tokenizer.get_vocab()) or {"甲", "##甲"} <= set(tokenizer.get_vocab())

@@ -118,8 +118,10 @@ def commands() -> dict[tuple[str, ...], set[str]]:
     """Every command of the command line, with its flags: ``("models", "pull")`` and the like."""
     found = {}
     for name, command in get_command(app).commands.items():  # type: ignore[attr-defined]
-        found[(name,)] = flags_of(command)
-        for inner, below in getattr(command, "commands", {}).items():
+        inside = getattr(command, "commands", {})
+        if not inside or command.invoke_without_command:
+            found[(name,)] = flags_of(command)
+        for inner, below in inside.items():
             found[(name, inner)] = flags_of(below)
     return found
 
