@@ -24,10 +24,15 @@ SEEDS = (13, 14, 15)
 
 OURS: dict[str, dict[str, Any]] = {
     "conll2003_en": {"task": "entities", "train": {"epochs": 4}},
-    "banking77": {"task": "classify", "train": {"epochs": 15, "patience": 5, "metric": "accuracy"}},
+    "banking77": {
+        "task": "classify",
+        "data": {"split": {"validation": 0.05}, "overlaps": "remove", "allow": ["unseen"]},
+        "train": {"epochs": 12, "learning_rate": 2e-4, "r_drop": 1.0, "patience": None, "metric": "accuracy"},
+    },
     "sst2_glue": {"task": "classify", "train": {"epochs": 3, "metric": "accuracy", "evaluations": 2}},
     "financial_phrasebank": {"task": "classify", "train": {"epochs": 6, "metric": "accuracy"}},
 }
+DATA = {"split": {"validation": 0.1, "test": 0.1}, "allow": ["overlaps", "unseen"]}
 PLAIN = {"word_shapes": False, "train": {"epochs": 3, "learning_rate": 5e-5}}
 FROZEN = {"word_shapes": False, "train": {"epochs": 5, "learning_rate": 2e-3, "train_base": False}}
 
@@ -43,7 +48,7 @@ def config_of(name: str, variant: str) -> dict[str, Any]:
         "task": ours["task"],
         "base": "minilm-l6",
         "on_long": "window",
-        "data": {"source": name, "split": {"validation": 0.1, "test": 0.1}, "allow": ["overlaps", "unseen"]},
+        "data": {"source": name, **DATA, **ours.get("data", {})},
         **({"word_shapes": change["word_shapes"]} if "word_shapes" in change and ours["task"] == "entities" else {}),
         "train": train,
     }
