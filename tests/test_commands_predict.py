@@ -5,13 +5,15 @@ from __future__ import annotations
 import gzip
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tiny import tiny_encoder
-from tiny_runs import recipe_of, reviews, write_conll, write_csv
+from tiny_runs import environment, recipe_of, reviews, write_conll, write_csv
 
 from sixfold.commands import predict
 from sixfold.commands.predict import Model, checkpoint_of, json_lines, lineage_of, text_lines, written
@@ -103,7 +105,7 @@ def test_a_pandas_series_is_a_list_of_texts(model: Model) -> None:
     assert model.predict(pandas.Series(texts(3))) == model.predict(texts(3))
 
 
-@pytest.mark.parametrize("bad", ["", None, 3, []])
+@pytest.mark.parametrize("bad", ["", None, 3, [], "half \ud83d"])
 def test_what_is_no_text_is_told_with_its_place(model: Model, bad: Any) -> None:
     with pytest.raises(DataError, match="1 of 2 texts are empty or no text") as caught:
         model.predict(["good", bad])
@@ -113,6 +115,12 @@ def test_what_is_no_text_is_told_with_its_place(model: Model, bad: Any) -> None:
 def test_words_are_no_text_for_a_classifier(model: Model) -> None:
     with pytest.raises(DataError, match="no text"):
         model.predict([["the", "film"]])
+
+
+def test_words_that_are_no_strings_are_told(tagger: Run) -> None:
+    with pytest.raises(DataError, match="no text") as caught:
+        tagger.model.predict([["i", "love"], ["i", 3]])
+    assert caught.value.where == "number 1"
 
 
 def test_long_texts_are_counted(model: Model) -> None:
@@ -191,6 +199,36 @@ def test_settings_that_are_not_ours_are_told(classifier: Run, tmp_path: Path, se
     (folder / "config.json").write_text(json.dumps({**config, "sixfold": settings}))
     with pytest.raises((ModelError, UsageError)):
         Model.load(folder)
+
+
+# Starting
+
+STARTED = """
+import gc, sys
+from sixfold.commands.predict import Model
+from sixfold.errors import UsageError
+
+def heavy():
+    return [name for name in ("torch", "transformers", "datasets", "pandas") if name in sys.modules]
+
+try:
+    Model.load("nonesuch")
+except UsageError:
+    print(heavy())
+model = Model.load(sys.argv[1])
+print(len(list(model.predict_lines(["good", "bad"]))), len(model.predict("good")), heavy())
+print(gc.isenabled(), gc.get_freeze_count() > 100_000)
+frozen = gc.get_freeze_count()
+Model.load(sys.argv[1])
+print(gc.get_freeze_count() == frozen)
+"""
+
+
+def test_a_wrong_name_is_told_before_anything_large_is_imported_and_texts_need_no_tables(classifier: Run) -> None:
+    command = [sys.executable, "-c", STARTED, str(classifier.folder)]
+    lines = subprocess.run(command, capture_output=True, text=True, check=True, env=environment()).stdout.splitlines()
+    assert lines[:2] == ["[]", "2 1 ['torch', 'transformers']"]
+    assert lines[2:] == ["True True", "True"], "what was imported is out of the collector's way; a model is not"
 
 
 # Files and lines

@@ -1,4 +1,8 @@
-"""A fine-tuned checkpoint that answers: single texts, lists, tables, and files of any size in constant memory."""
+"""A fine-tuned checkpoint that answers: single texts, lists, tables, and files of any size in constant memory.
+
+What takes seconds to import (torch, transformers, datasets) is imported where it is first needed, so that a wrong name
+is told at once and texts are answered without the library of tables.
+"""
 
 from __future__ import annotations
 
@@ -10,22 +14,22 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
-
-import datasets
+from typing import TYPE_CHECKING, Any, Literal
 
 from sixfold import data
+from sixfold.commands.importing import uncollected
 from sixfold.commands.runs import stages_in
 from sixfold.data import checking
 from sixfold.data.partition import digest
 from sixfold.errors import DataError, ModelError, StorageError, UsageError, unknown
-from sixfold.models import load
-from sixfold.models.forward import can_pack
 from sixfold.models.lineage import read as read_lineage
-from sixfold.score.scorer import Scorer, give_back
-from sixfold.tasks.contract import Cut, OnLong, Task
-from sixfold.tasks.registry import from_settings
 from sixfold.text import words as split_words
+
+if TYPE_CHECKING:
+    import datasets
+
+    from sixfold.score.scorer import Scorer
+    from sixfold.tasks.contract import Cut, OnLong, Rows, Task
 
 _OURS = ("max_tokens", "on_long", "columns")
 """Settings of a checkpoint that are not the task's."""
@@ -48,6 +52,23 @@ class Predictions(list[dict[str, Any]]):
         )
         more = f"<p>… and {len(self) - 50:,} more</p>" if len(self) > 50 else ""
         return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{more}"
+
+
+@dataclass(frozen=True)
+class Texts:
+    """Rows that are lists already: what a task asks of rows, without a table."""
+
+    columns: Mapping[str, list[Any]]
+
+    @property
+    def column_names(self) -> list[str]:
+        return list(self.columns)
+
+    def __len__(self) -> int:
+        return len(next(iter(self.columns.values())))
+
+    def __getitem__(self, column: str, /) -> list[Any]:
+        return self.columns[column]
 
 
 def _short(value: Any) -> str:
@@ -98,6 +119,9 @@ class Model:
         """
         folder = checkpoint_of(Path(folder))
         settings = _settings(folder)
+        with uncollected():
+            from sixfold.models import load
+            from sixfold.score.scorer import Scorer
         task = _task(settings, folder)
         loaded = load(folder, task.head())
         scorer = Scorer(loaded.model, precision=precision)
@@ -123,18 +147,17 @@ class Model:
 
     def predict_file(self, source: Any, *, encoding: str | None = None) -> Iterator[dict[str, Any]]:
         """Answer the rows of a file one after the other; memory does not grow with the file."""
-        for chunk in data.iterate(source, encoding=encoding, chunk=CHUNK):
-            yield from self._answers(self._rows(chunk))[0]
-            give_back()
+        return self._each(data.iterate(source, encoding=encoding, chunk=CHUNK))
 
     def predict_lines(self, lines: Iterable[str]) -> Iterator[dict[str, Any]]:
         """Answer texts that come one a line; an empty line is refused with its number."""
-        numbered = enumerate(lines, 1)
-        while chunk := list(itertools.islice(numbered, CHUNK)):
-            empty = [number for number, line in chunk if not line.strip()]
-            if empty:
-                raise DataError("a line is empty", where=f"line {empty[0]} of the input")
-            yield from self._answers(self._rows([line.strip() for _, line in chunk]))[0]
+        return self._each(_stripped(lines))
+
+    def _each(self, chunks: Iterable[list[Any]]) -> Iterator[dict[str, Any]]:
+        from sixfold.score.scorer import give_back
+
+        for chunk in chunks:
+            yield from self._answers(self._rows(chunk))[0]
             give_back()
 
     def evaluate(
@@ -164,7 +187,7 @@ class Model:
         roles = [column.role for column in self.task.columns]
         return {**result, "split": name, "digest": digest(usable, roles), "long_rows": encoded.cut.long_rows}
 
-    def _rows(self, given: Any) -> datasets.Dataset:
+    def _rows(self, given: Any) -> Rows:
         """The inputs of rows in whatever shape they came, under the task's names."""
         column = self.task.columns[0]
         if not isinstance(given, Sequence) or (given and isinstance(given[0], Mapping)):
@@ -181,7 +204,7 @@ class Model:
         _all_texts(given, words=column.kind == "words")
         if column.kind == "words" and given and isinstance(given[0], str):
             return self._worded(list(given))
-        return datasets.Dataset.from_dict({column.role: list(given)})
+        return Texts({column.role: list(given)})
 
     def _mapping(self, read: datasets.DatasetDict, wanted: Sequence[data.Column]) -> dict[str, str]:
         """The training rows' columns as far as these rows have them; others are found by their usual names."""
@@ -189,16 +212,16 @@ class Model:
         roles = {column.role for column in wanted}
         return {role: name for role, name in self.columns.items() if role in roles and name in present}
 
-    def _worded(self, texts: list[str]) -> datasets.Dataset:
+    def _worded(self, texts: list[str]) -> Texts:
         """Plain text for a task that reads words (or characters)."""
         single = getattr(self.task, "characters", False)
         cells = [
             [c for c in text if not c.isspace()] if single else [text[a:b] for a, b in split_words(text)]
             for text in texts
         ]
-        return datasets.Dataset.from_dict({"words": cells, "text": texts})
+        return Texts({"words": cells, "text": texts})
 
-    def _answers(self, rows: datasets.Dataset) -> tuple[list[dict[str, Any]], Cut]:
+    def _answers(self, rows: Rows) -> tuple[list[dict[str, Any]], Cut]:
         encoded = self.task.encode(rows, self.tokenizer, self.limit, self.on_long)
         predictions = self.task.predict(self.scorer, encoded.examples)
         echo = [name for name in ("text", "words") if name in rows.column_names]
@@ -209,6 +232,8 @@ class Model:
         return shown, encoded.cut
 
     def _repr_html_(self) -> str:
+        from sixfold.models.forward import can_pack
+
         facts = {
             "task": self.task.name,
             "labels": ", ".join(self.task.head().labels),
@@ -220,10 +245,22 @@ class Model:
         return f"<table>{cells}</table>"
 
 
+def _stripped(lines: Iterable[str]) -> Iterator[list[str]]:
+    """Lines without the blanks around them, a chunk at a time."""
+    numbered = enumerate(lines, 1)
+    while chunk := list(itertools.islice(numbered, CHUNK)):
+        empty = [number for number, line in chunk if not line.strip()]
+        if empty:
+            raise DataError("a line is empty", where=f"line {empty[0]} of the input")
+        yield [line.strip() for _, line in chunk]
+
+
 def _all_texts(given: Sequence[Any], *, words: bool) -> None:
     """Refuse what is no text (nor a list of words, where the task reads words), and what is empty."""
     kinds = (str, list, tuple) if words else (str,)
-    bad = [place for place, text in enumerate(given) if not isinstance(text, kinds) or not len(text)]
+    bad = [
+        place for place, text in enumerate(given) if not isinstance(text, kinds) or not len(text) or not _sound(text)
+    ]
     if bad:
         raise DataError(
             f"{len(bad):,} of {len(given):,} texts are empty or no text",
@@ -232,9 +269,20 @@ def _all_texts(given: Sequence[Any], *, words: bool) -> None:
         )
 
 
+def _sound(text: str | Sequence[str]) -> bool:
+    """Whether all of it is text: no word of another type, no half of a character (UTF-16 cut in two)."""
+    try:
+        "".join(text).encode()
+    except (TypeError, UnicodeEncodeError):
+        return False
+    return True
+
+
 def _chosen(read: datasets.DatasetDict, name: str) -> datasets.DatasetDict:
     if name not in read:
         raise unknown("split", name, list(read))
+    import datasets
+
     return datasets.DatasetDict({name: read[name]})
 
 
@@ -289,6 +337,8 @@ def text_lines(lines: Iterable[bytes], encoding: str | None = None) -> Iterator[
 
 
 def _task(settings: dict[str, Any], folder: Path) -> Task:
+    from sixfold.tasks.registry import from_settings
+
     try:
         return from_settings({key: settings[key] for key in settings if key not in _OURS})
     except TypeError as error:
