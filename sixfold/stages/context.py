@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sixfold.fetch.folders import write_text
 from sixfold.train.events import Event
 
 NAME = r"^\w[\w.-]*$"
@@ -48,14 +48,12 @@ class Context:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write a JSON file in one rename: it is the old one or the new one, never half."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    work = path.with_name(f".{path.name}.tmp")
-    with work.open("w", encoding="utf-8") as file:
-        file.write(as_json(content))
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(work, path)
+    """Write a JSON file that is the old one or the new one, never half; makes its folder.
+
+    Raises:
+        StorageError: it could not be written.
+    """
+    write_text(path, as_json(content), parents=True)
 
 
 def as_json(content: Any) -> str:

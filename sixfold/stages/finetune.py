@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator, model_validator
 
@@ -19,16 +18,16 @@ from sixfold.models.shapes import forgets_case, has_types, widen
 from sixfold.score.scorer import Scorer
 from sixfold.stages.context import NAME, Context
 from sixfold.stages.rows import DataConfig, Prepared, prepare_rows
+from sixfold.stages.training import device, headline, quantiles, training_results
 from sixfold.tasks.contract import Cut, Encoded, OnLong, Task
 from sixfold.tasks.registry import full_name, settings_of, task_class
 from sixfold.tasks.token_classification import TokenClassification
 from sixfold.text.counting import counted
 from sixfold.train import state
 from sixfold.train.config import TrainConfig
-from sixfold.train.events import Event, Started, Stopped
+from sixfold.train.events import Event, Stopped
 from sixfold.train.loop import Evaluate, fit
 from sixfold.train.optimiser import precision
-from sixfold.train.tracking import read as read_events
 from sixfold.train.tracking import tracked
 
 VERSION = 1
@@ -158,7 +157,7 @@ def _start(config: Config, context: Context, prepared: Prepared) -> _Work:
     task = config.new_task().learn(prepared.rows["train"])
     loaded = _load(config, context, task, prepared)
     task = _with_shapes(config, context, task, loaded)
-    loaded.model.to(_device())
+    loaded.model.to(device())
     encoded = _encoded(config, task, prepared, loaded)
     for split, part in encoded.items():
         context.tell(f"  {_cut_line(split, part.cut)}")
@@ -201,10 +200,6 @@ def _refuse_long(encoded: dict[str, Encoded], prepared: Prepared) -> None:
         where=", ".join(places[:SHOWN]) + (", …" if count > SHOWN else ""),
         hint="set on_long: truncate (keep the start) or on_long: window (split into overlapping windows)",
     )
-
-
-def _device() -> torch.device:
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def _load(config: Config, context: Context, task: Task, prepared: Prepared) -> Loaded:
@@ -267,7 +262,7 @@ def _cut_line(split: str, cut: Cut) -> str:
 
 
 def _training(work: _Work) -> Iterator[Event]:
-    number = precision(work.config.train, _device()).value
+    number = precision(work.config.train, device()).value
     validation = work.rows.rows.get("validation")
 
     def evaluate(model: torch.nn.Module) -> dict[str, float]:
@@ -304,7 +299,7 @@ def _finish(work: _Work) -> dict[str, Any]:
             predictions = task.predict(scorer, work.encoded[split].examples)
         evaluations[split] = task.evaluate(predictions, rows[split], seed=context.seed)
         _write_predictions(context, split, task, predictions, work)
-        context.tell(f"  {split}: {_headline(evaluations[split])}")
+        context.tell(f"  {split}: {headline(evaluations[split])}")
     history = lineage.build(
         parent=None if work.config.scratch else work.loaded.digest,
         data=work.rows.digests,
@@ -329,7 +324,7 @@ def _finish(work: _Work) -> dict[str, Any]:
         "base": history["base"],
         "parameters": sum(p.numel() for p in work.loaded.model.parameters()),
         "data": _data_results(work),
-        "training": _training_results(context),
+        "training": training_results(context),
         "evaluations": evaluations,
         "scoring": asdict(scorer.ledger),
         "lineage": history,
@@ -341,7 +336,8 @@ def _data_results(work: _Work) -> dict[str, Any]:
     described = work.rows.described
     cuts = {split: part.cut for split, part in work.encoded.items()}
     splits = {
-        split: {**facts, "lengths": _quantiles(work.encoded[split])} for split, facts in described["splits"].items()
+        split: {**facts, "lengths": quantiles(work.encoded[split].examples)}
+        for split, facts in described["splits"].items()
     }
     cut = {
         "rows": sum(cut.long_rows for cut in cuts.values()),
@@ -351,19 +347,6 @@ def _data_results(work: _Work) -> dict[str, Any]:
         "by_split": {split: asdict(cut) for split, cut in cuts.items()},
     }
     return {**described, "splits": splits, "cut": cut}
-
-
-def _quantiles(encoded: Encoded) -> dict[str, int]:
-    lengths = np.sort(encoded.examples.lengths)
-    shares = {"shortest": 0.0, "median": 0.5, "p90": 0.9, "p99": 0.99, "longest": 1.0}
-    return {name: int(lengths[int(share * (len(lengths) - 1))]) for name, share in shares.items()}
-
-
-def _headline(result: dict[str, Any]) -> str:
-    return "  ".join(
-        f"{metric['name']} {metric['value']:.4f} [{metric['low']:.4f}, {metric['high']:.4f}]"
-        for metric in result["metrics"].values()
-    )
 
 
 def _write_predictions(context: Context, split: str, task: Task, predictions: list[Any], work: _Work) -> None:
@@ -376,23 +359,3 @@ def _write_predictions(context: Context, split: str, task: Task, predictions: li
         for key, gold, prediction in zip(keys, work.rows.rows[split][target], predictions, strict=True):
             line = {"row": key, "gold": gold, **task.show(prediction)}
             file.write(json.dumps(line, ensure_ascii=False) + "\n")
-
-
-def _training_results(context: Context) -> dict[str, Any]:
-    """What the event log says of the run."""
-    events = read_events(context.training / "events.jsonl")
-    steps = [event for event in events if event["event"] == "step"]
-    tokens, padded = (sum(step[name] for step in steps) for name in ("tokens", "padded_tokens"))
-    seconds = sum(step["seconds"] for step in steps)
-    stopped = [event for event in events if event["event"] == "stopped"][-1]
-    started = [event for event in events if event["event"] == Started.__name__.lower()][-1]
-    return {
-        "steps": [{**step, "tokens_per_second": step["tokens"] / step["seconds"]} for step in steps],
-        "evaluations": [{**event, "metrics": event["scores"]} for event in events if event["event"] == "evaluated"],
-        "best_step": stopped["best_step"],
-        "reason": stopped["reason"],
-        "choices": started["choices"],
-        "seconds": seconds,
-        "tokens": tokens,
-        "padded_tokens": padded - tokens,
-    }

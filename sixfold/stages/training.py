@@ -1,0 +1,50 @@
+"""What every stage that trains does alike: where it runs, and what its results say of training."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from sixfold.data.examples import Examples
+from sixfold.stages.context import Context
+from sixfold.train.events import Started
+from sixfold.train.tracking import read as read_events
+
+
+def device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def quantiles(examples: Examples) -> dict[str, int]:
+    lengths = np.sort(examples.lengths)
+    shares = {"shortest": 0.0, "median": 0.5, "p90": 0.9, "p99": 0.99, "longest": 1.0}
+    return {name: int(lengths[int(share * (len(lengths) - 1))]) for name, share in shares.items()}
+
+
+def headline(result: dict[str, Any]) -> str:
+    return "  ".join(
+        f"{metric['name']} {metric['value']:.4f} [{metric['low']:.4f}, {metric['high']:.4f}]"
+        for metric in result["metrics"].values()
+    )
+
+
+def training_results(context: Context) -> dict[str, Any]:
+    """What the event log says of the run."""
+    events = read_events(context.training / "events.jsonl")
+    steps = [event for event in events if event["event"] == "step"]
+    tokens, padded = (sum(step[name] for step in steps) for name in ("tokens", "padded_tokens"))
+    seconds = sum(step["seconds"] for step in steps)
+    stopped = [event for event in events if event["event"] == "stopped"][-1]
+    started = [event for event in events if event["event"] == Started.__name__.lower()][-1]
+    return {
+        "steps": [{**step, "tokens_per_second": step["tokens"] / step["seconds"]} for step in steps],
+        "evaluations": [{**event, "metrics": event["scores"]} for event in events if event["event"] == "evaluated"],
+        "best_step": stopped["best_step"],
+        "reason": stopped["reason"],
+        "choices": started["choices"],
+        "seconds": seconds,
+        "tokens": tokens,
+        "padded_tokens": padded - tokens,
+    }
