@@ -23,6 +23,9 @@ class TrainConfig(BaseModel):
     optimiser: Literal["adamw", "muon"] = Field(
         "adamw", description="muon: for the matrices inside the layers, AdamW for the rest. For pretraining."
     )
+    muon_rate: PositiveFloat | None = Field(
+        None, description="Muon's peak learning rate: its steps' singular values. Left out: steps as large as AdamW's."
+    )
     schedule: Literal["linear", "cosine", "constant", "wsd"] = Field(
         "linear", description="How the learning rate falls after warm-up."
     )

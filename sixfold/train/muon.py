@@ -18,7 +18,7 @@ STEPS = 5
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 """Jordan's: the steepest at 0, so that five steps bring nearly all singular values to between 0.7 and 1.2."""
 
-ADAM_RMS = 0.2
+ADAMW_RMS = 0.2
 """Root mean square of AdamW's usual update (Liu et al. 2025, arXiv:2502.16982, section 2.2)."""
 
 STACKED = 2**22
@@ -37,11 +37,19 @@ def orthogonal(stack: Tensor) -> Tensor:
     return x
 
 
-class Muon(torch.optim.Optimizer):
-    """Nesterov momentum whose matrix is made orthogonal, with AdamW's learning rate and decoupled weight decay.
+def matched(columns: int) -> float:
+    """Muon's rate, in AdamW's, at which a step of Muon's is as large as AdamW's (Liu et al. 2025).
 
-    An orthogonal [rows, columns] matrix has a root mean square of 1/√max(rows, columns). Times 0.2 √max(rows,
-    columns) it is as large as AdamW's update, so that rate and decay carry over (Liu et al. 2025).
+    An orthogonal matrix has a root mean square of 1/√max(rows, columns); ``Muon`` scales a tall one by √(rows/columns).
+    """
+    return ADAMW_RMS * columns**0.5
+
+
+class Muon(torch.optim.Optimizer):
+    """Nesterov momentum whose matrix is made orthogonal, with decoupled weight decay.
+
+    The rate is the step's singular values, times √(rows/columns) where there are more rows: so the same rate serves
+    every width (Jordan 2024).
 
     Args:
         groups: of matrices, each with ``lr``, ``weight_decay`` and ``parts``: how many projections stand on top of
@@ -79,6 +87,7 @@ class Muon(torch.optim.Optimizer):
 
     def _move(self, pairs: list[tuple[Tensor, Tensor]], rate: float, decay: float) -> None:
         updates = orthogonal(torch.stack([direction for _, direction in pairs]).to(self.dtype))
-        scale = rate * ADAM_RMS * max(updates.shape[1:]) ** 0.5
+        rows, columns = updates.shape[1:]
+        scale = rate * max(1.0, rows / columns) ** 0.5
         for (matrix, _), update in zip(pairs, updates, strict=True):
             matrix.mul_(1 - rate * decay).add_(update, alpha=-scale)

@@ -13,7 +13,7 @@ from torch import nn
 
 from sixfold.train.config import TrainConfig
 from sixfold.train.events import Choice
-from sixfold.train.muon import Muon
+from sixfold.train.muon import Muon, matched
 
 BASE_RATE = 5e-5
 BASE_WIDTH = 768
@@ -125,10 +125,11 @@ def optimiser(model: Any, parameters: dict[str, nn.Parameter], config: TrainConf
     names = _hidden(model, parameters)
     count = sum(parameters[name].numel() for name in names)
     share = count / sum(parameter.numel() for parameter in parameters.values())
+    rate = "with steps as large as AdamW's" if config.muon_rate is None else f"at a rate of {config.muon_rate:g}"
     return Choice(
         "optimiser",
         "muon",
-        f"for {len(names)} matrices inside the layers ({share:.0%} of what learns), with AdamW's rate and decay; "
+        f"for {len(names)} matrices inside the layers ({share:.0%} of what learns), {rate}; "
         "AdamW for embeddings, norms, biases and heads",
     )
 
@@ -138,7 +139,8 @@ def build(
 ) -> tuple[torch.optim.Optimizer, ...]:
     """The optimisers of the named parameters; every group has its ``share`` of the learning rate.
 
-    Weight decay falls on matrices only: not on embeddings, biases or norms.
+    Weight decay falls on matrices only: not on embeddings, biases or norms. A step takes rate x decay of a weight,
+    Muon's too, whose own rate is another.
     """
     layers = model.config.num_hidden_layers
     hidden = _hidden(model, parameters) if config.optimiser == "muon" else set()
@@ -146,7 +148,10 @@ def build(
     for name, parameter in parameters.items():
         decay = config.weight_decay if parameter.ndim >= 2 and "embed" not in name else 0.0
         share = config.layer_decay ** (layers + 1 - _depth(name, layers))
-        parts = _fused(name) if name in hidden else 1
+        parts = 1
+        if name in hidden:
+            own = matched(parameter.shape[1]) if config.muon_rate is None else config.muon_rate / rate
+            share, decay, parts = share * own, decay / own, _fused(name)
         groups.setdefault((name in hidden, parts, share, decay), []).append(parameter)
 
     def chosen(muon: bool) -> list[dict[str, Any]]:
