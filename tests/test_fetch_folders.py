@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from sixfold.commands import prune
 from sixfold.errors import StorageError
 from sixfold.fetch import folders
 
@@ -148,21 +149,85 @@ def test_a_place_that_cannot_be_written_is_a_sentence(tmp_path):
     assert caught.value.where == str(tmp_path / "file")
 
 
-def test_a_small_file_is_replaced_whole(tmp_path, monkeypatch):
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+@pytest.mark.parametrize("call", ["open", "fsync", "replace"])
+def test_a_disk_that_is_full_at_any_call_leaves_the_old_file(tmp_path, monkeypatch, call):
     path = tmp_path / "f.json"
     folders.write_text(path, "old")
 
-    def full(descriptor):
+    def full(*args, **kwargs):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patch:
-        patch.setattr(os, "fsync", full)
-        with pytest.raises(StorageError):
+        patch.setattr(os, call, full)
+        with pytest.raises(StorageError, match="no room"):
             folders.write_text(path, "new")
     assert path.read_text() == "old"
     folders.write_text(path, "新\n")
     assert path.read_bytes() == "新\n".encode()
-    assert [path.name for path in tmp_path.iterdir()] == ["f.json"]
+    assert names(tmp_path) == ["f.json"]
+
+
+def test_lines_are_written_as_they_come_and_counted(tmp_path):
+    path = tmp_path / "deep" / "f.jsonl"
+    assert folders.write_lines(path, (str(n) for n in range(3)), parents=True) == 3
+
+    def broken():
+        yield "half"
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        folders.write_lines(path, broken())
+    assert path.read_bytes() == b"0\n1\n2\n"
+    assert names(path.parent) == ["f.jsonl"]
+
+
+def test_two_writers_of_one_file_leave_what_one_of_them_wrote(tmp_path):
+    path = tmp_path / "f"
+    with folders.replacing_file(path) as first, folders.replacing_file(path) as second:
+        first.write_text("first")
+        second.write_text("second")
+        assert first != second
+    assert path.read_text() == "first", "who ends last wins"
+    assert names(tmp_path) == ["f"]
+
+
+def test_kill_9_while_a_file_is_written_leaves_the_old_one_and_what_prune_knows(tmp_path):
+    path = tmp_path / "f"
+    path.write_text("old")
+    code = f"""
+        import os, signal
+        from pathlib import Path
+        from sixfold.fetch import folders
+        with folders.replacing_file(Path({str(path)!r})) as temporary:
+            temporary.write_text("half")
+            os.kill(os.getpid(), signal.SIGKILL)
+    """
+    assert subprocess.run([sys.executable, "-c", textwrap.dedent(code)], timeout=60).returncode == -signal.SIGKILL
+    assert path.read_text() == "old"
+    (leftover,) = set(names(tmp_path)) - {"f"}
+    assert prune._TEMPORARY.fullmatch(leftover)
+
+
+def test_a_device_or_a_folder_is_never_replaced_by_a_file(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    for name in ("pipe", "folder"):
+        with pytest.raises(StorageError, match="could not be written"):
+            folders.write_text(tmp_path / name, "text")
+    assert names(tmp_path) == ["folder", "pipe"]
+    assert not (tmp_path / "pipe").is_file()
+
+
+def test_a_file_in_a_folder_that_is_not_there_is_a_sentence(tmp_path):
+    (tmp_path / "file").write_text("")
+    for path in (tmp_path / "none" / "f", tmp_path / "file" / "f"):
+        with pytest.raises(StorageError, match="could not be written") as caught:
+            folders.write_text(path, "text")
+        assert "folder exists" in caught.value.hint
 
 
 def test_a_lock_is_waited_for_and_freed_by_a_crash(tmp_path):

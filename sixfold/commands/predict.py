@@ -9,9 +9,7 @@ from __future__ import annotations
 import html
 import itertools
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -21,7 +19,8 @@ from sixfold.commands.importing import uncollected
 from sixfold.commands.runs import stages_in
 from sixfold.data import checking
 from sixfold.data.partition import digest
-from sixfold.errors import DataError, ModelError, StorageError, UsageError, unknown
+from sixfold.errors import DataError, ModelError, UsageError, unknown
+from sixfold.fetch.folders import write_lines
 from sixfold.models.lineage import read as read_lineage
 from sixfold.text import words as split_words
 
@@ -355,23 +354,12 @@ def json_lines(answers: Iterable[Mapping[str, Any]]) -> Iterator[str]:
 
 
 def written(lines: Iterable[str], path: Path) -> int:
-    """Write lines to a file that appears whole or not at all; gives their number."""
-    work = path.with_name(f".{path.name}.tmp")
-    count = 0
-    try:
-        with work.open("w", encoding="utf-8") as file:
-            for line in lines:
-                file.write(line + "\n")
-                count += 1
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(work, path)
-    except OSError as error:
-        raise StorageError(f"the answers could not be written: {error}", where=path) from error
-    finally:
-        with suppress(OSError):  # gone already, or its folder never was
-            work.unlink()
-    return count
+    """Write lines to a file that appears whole or not at all; gives their number.
+
+    Raises:
+        StorageError: it could not be written.
+    """
+    return write_lines(path, lines)
 
 
 def lineage_of(folder: str | Path) -> dict[str, Any]:

@@ -10,13 +10,13 @@ import hashlib
 import itertools
 import json
 import os
-import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sixfold.errors import StorageError
+from sixfold.fetch.folders import replacing_file, write_text
 
 if TYPE_CHECKING:
     import datasets
@@ -71,15 +71,14 @@ def cached(
         _forget(path)
     notes: list[str] = []
     try:
-        with _temporary(path) as temporary:
+        with replacing_file(path) as temporary:
             count = _write(rows(notes), temporary, notes)
-        with _temporary(path.with_suffix(".json")) as temporary:
-            temporary.write_text(json.dumps({"rows": count, "notes": notes}), encoding="utf-8")
-    except OSError as error:
+        write_text(path.with_suffix(".json"), json.dumps({"rows": count, "notes": notes}))
+    except (StorageError, OSError) as error:  # Arrow's own have no number, and stay what they are
         raise StorageError(
             "the rows could not be written to the cache",
             where=folder,
-            found=error.strerror or error,
+            found=error.found if isinstance(error, StorageError) else error,
             hint="free some space, or set SIXFOLD_HOME to a folder with room",
         ) from None
     _prune(folder, keep=path)
@@ -134,19 +133,6 @@ def _forget(path: Path) -> None:
     for one in (path, path.with_suffix(".json")):
         with contextlib.suppress(OSError):
             one.unlink()
-
-
-@contextlib.contextmanager
-def _temporary(path: Path) -> Iterator[Path]:
-    """A name in the same folder that takes the place of ``path`` once it is whole and on disk."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
-    try:
-        yield temporary
-        with open(temporary, "rb+") as written:
-            os.fsync(written.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _prune(folder: Path, keep: Path) -> None:

@@ -1,7 +1,7 @@
-"""A folder appears whole or not at all: write beside it, sync, rename; mend what a crash left behind.
+"""A folder or a file appears whole or not at all: write beside it, sync, rename; mend what a crash left behind.
 
-Nothing here knows what is in the folder. Leftovers: ``.NAME.tmp-PID`` (being written) and ``.NAME.old``
-(what stood there before, for the moment between two renames).
+Nothing here knows what is in them. Leftovers of folders: ``.NAME.tmp-PID`` (being written) and ``.NAME.old`` (what
+stood there before, for the moment between two renames); of files: ``.NAME.PID.RANDOM.tmp``.
 """
 
 from __future__ import annotations
@@ -9,16 +9,19 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import secrets
 import shutil
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
 from sixfold.errors import StorageError
 
 NO_ROOM = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
+SHARED = 0o666
+"""For all whom the umask lets: what holds none of the user's texts."""
 SWAP_SECONDS = 10
 """How long another process can be between its two renames, at the very most."""
 
@@ -131,22 +134,60 @@ def sync_directory(folder: Path) -> None:
         os.close(descriptor)
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a small file so that it appears whole: temporary name in the same folder, sync, rename.
+@contextmanager
+def replacing_file(path: Path, *, mode: int = SHARED, parents: bool = False) -> Iterator[Path]:
+    """Give the path of an empty file to write into; on leaving it takes the place of ``path`` in one rename.
+
+    Args:
+        mode: who may read and write it, less what the process's umask takes away.
+        parents: make the folders above it where they are missing.
 
     Raises:
-        StorageError: it could not be written.
+        StorageError: it could not be written. What stood there before is untouched.
     """
-    temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}")
-    with storage_errors(path):
-        try:
-            with open(temporary, "w", encoding="utf-8", newline="\n") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
+    try:
+        with storage_errors(path):
+            if path.exists() and not path.is_file():
+                raise _no_file(path)
+            if parents:
+                path.parent.mkdir(parents=True, exist_ok=True)
+            os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode))
+            yield temporary
+            with open(temporary, "rb+") as written:
+                os.fsync(written.fileno())
             os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+    finally:
+        with suppress(OSError):  # gone already, or its folder never was
+            temporary.unlink()
+
+
+def _no_file(path: Path) -> StorageError:
+    """A rename would put a file in the place of a device, such as /dev/null, for everybody."""
+    what = "a folder" if path.is_dir() else "a device or a pipe"
+    return StorageError(f"a file could not be written: {what} has its name", where=path, hint="name another file")
+
+
+def write_text(path: Path, text: str, *, mode: int = SHARED, parents: bool = False) -> None:
+    """Write a small file, whole or not at all. Arguments and errors as for ``replacing_file``."""
+    with replacing_file(path, mode=mode, parents=parents) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+def write_lines(path: Path, lines: Iterable[str], *, mode: int = SHARED, parents: bool = False) -> int:
+    """Write lines as they come to a file that appears whole or not at all; gives their number.
+
+    Arguments and errors as for ``replacing_file``.
+    """
+    count = 0
+    with (
+        replacing_file(path, mode=mode, parents=parents) as temporary,
+        temporary.open("w", encoding="utf-8", newline="\n") as file,
+    ):
+        for line in lines:
+            file.write(line + "\n")
+            count += 1
+    return count
 
 
 @contextmanager

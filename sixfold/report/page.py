@@ -7,16 +7,14 @@ import functools
 import hashlib
 import os
 import re
-import tempfile
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from sixfold.errors import StorageError
+from sixfold.fetch.folders import write_text
 from sixfold.report import cells, show, svg, tallies
 from sixfold.report.blocks import Block, Page, Section, Shown, Tile, Tiles
 
@@ -59,27 +57,7 @@ def write(page: Page, path: str | os.PathLike[str]) -> Path:
         StorageError: when it cannot be written; what stood there before is untouched.
     """
     target = Path(path)
-    data = render(page).encode("utf-8")
-    temporary = None
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, target)
-    except OSError as error:
-        if temporary is not None:
-            with suppress(OSError):
-                os.unlink(temporary)
-        raise StorageError(
-            "the report could not be written",
-            where=target,
-            found=error.strerror or str(error),
-            hint="free some space, or name another file",
-        ) from error
+    write_text(target, render(page), parents=True)
     return target
 
 
