@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import platform
 import secrets
 import shutil
 import time
@@ -20,10 +21,13 @@ from typing import IO
 from sixfold.errors import StorageError
 
 NO_ROOM = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
+NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 SHARED = 0o666
 """For all whom the umask lets: what holds none of the user's texts."""
 SWAP_SECONDS = 10
 """How long another process can be between its two renames, at the very most."""
+_LOCKED_BYTE = 1 << 30
+"""Windows locks bytes, and nobody else can read those: this one lies behind what the file says."""
 
 
 @contextmanager
@@ -238,12 +242,37 @@ def locked(path: Path, *, waiting: str = "", tell: Callable[[str], None] | None 
             yield
 
 
+@contextmanager
+def held(path: Path) -> Iterator[str | None]:
+    """Hold the lock file ``path`` unless another holds it. A crash frees it; the file itself stays.
+
+    Gives None while it is held, or else who holds it, such as ``process 123 on its-machine``.
+
+    Raises:
+        StorageError: the lock file cannot be made.
+    """
+    with storage_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = open(path, "a+b")  # noqa: SIM115 (an error of the caller's block is none of this file)
+    with file:
+        if not _try_lock(file):
+            file.seek(0)
+            yield file.read(200).decode("utf-8", "replace") or "a process that has just begun"
+            return
+        with storage_errors(path):
+            file.truncate(0)
+            file.write(f"process {os.getpid()} on {platform.node()}".encode())
+            file.flush()
+        yield None
+
+
 def _try_lock(file: IO[bytes]) -> bool:
+    """Whether the file is locked now. Where the file system knows no locks, there is nobody to wait for."""
     try:
         if os.name == "nt":
             import msvcrt
 
-            file.seek(0)
+            file.seek(_LOCKED_BYTE)
             msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
         else:
             import fcntl
@@ -251,4 +280,7 @@ def _try_lock(file: IO[bytes]) -> bool:
             fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
     except (BlockingIOError, PermissionError):
         return False
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
     return True

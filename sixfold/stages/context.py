@@ -1,18 +1,23 @@
-"""What every stage is given, and the plain results it leaves."""
+"""What every stage is given, the plain results it leaves, and the lock on its run's folder."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sixfold.fetch.folders import write_text
+from sixfold.errors import UsageError
+from sixfold.fetch.folders import held, write_text
 from sixfold.train.events import Event
 
 NAME = r"^\w[\w.-]*$"
 """A run or a stage is named so: it becomes a folder's name, and must not lead out of its parent."""
+
+LOCK = ".lock"
+"""Stays in the run's folder; it counts only while a process holds it."""
 
 Watch = Callable[[Iterable[Event]], Iterator[Event]]
 """Looks at a training run's events as they pass (a progress bar)."""
@@ -45,6 +50,27 @@ class Context:
     @property
     def training(self) -> Path:
         return self.folder / "training"
+
+
+@contextmanager
+def owned(folder: Path) -> Iterator[None]:
+    """Work in a run's folder alone: two processes would overwrite each other's states and results.
+
+    The lock goes with the process that has it, however that ends.
+
+    Raises:
+        UsageError: another process works there; tells which.
+        StorageError: the folder cannot be made.
+    """
+    with held(folder / LOCK) as holder:
+        if holder is not None:
+            raise UsageError(
+                "another process is working in this run's folder",
+                where=folder,
+                found=holder,
+                hint="wait until it ends, or stop it; or give this run another name",
+            )
+        yield
 
 
 def write_json(path: Path, content: Any) -> None:
