@@ -79,7 +79,8 @@ def test_a_document_that_is_too_long_is_cut_at_a_lines_end_and_told() -> None:
         *((1, "aaa\nbbb"), (3, "ccc"), (5, "d")),
         *((7, "eeeeeeee"), (7, "eeeeeeee"), (7, "eeee"), (9, "f")),
     ]
-    assert arrow.notes(rows["train"]) == ["long.txt: 2 documents longer than 8 characters cut into several (line 1, 7)"]
+    (note,) = arrow.notes(rows["train"])
+    assert note == "2 documents longer than 8 characters cut into several (long.txt:1, long.txt:7)"
 
 
 @pytest.mark.usefixtures("short")

@@ -96,14 +96,19 @@ def _split(parts: Sequence[File], document: Unit) -> datasets.Dataset:
     spec = [VERSION, document, MOST_CHARACTERS, [{**asdict(part), "path": str(part.path)} for part in parts]]
 
     def rows(notes: list[str]) -> Iterator[Row]:
+        cut: list[str] = []
         for part in parts:
-            yield from _documents(part, document, notes) if _is_text(part) else sources._rows(part, notes)
+            yield from _documents(part, document, cut) if _is_text(part) else sources._rows(part, notes)
+        if cut:
+            places = f"{', '.join(cut[:SHOWN])}{', …' if len(cut) > SHOWN else ''}"
+            what = counted(len(cut), "document")
+            notes.append(f"{what} longer than {MOST_CHARACTERS:,} characters cut into several ({places})")
 
     name = parts[0].path.name.partition(".")[0][:40]
     return arrow.cached([part.path for part in parts], spec, rows, name=f"{name}-documents")
 
 
-def _documents(part: File, document: Unit, notes: list[str]) -> Iterator[Row]:
+def _documents(part: File, document: Unit, cut: list[str]) -> Iterator[Row]:
     _refuse_binary(part)
     if not part.format:
         raise UsageError(
@@ -111,21 +116,16 @@ def _documents(part: File, document: Unit, notes: list[str]) -> Iterator[Row]:
             where=part,
             hint=f"say `format:`, txt for plain text, or another of {', '.join(files.FORMATS)}",
         )
-    cut: list[int] = []
+    lines: list[int] = []
     count = 0
     with files.text(part) as stream:
-        for line, text in _cut(stream, document, cut):
+        for line, text in _cut(stream, document, lines):
             if text := text.replace("\r\n", "\n").strip("\r\n"):
                 count += 1
                 yield {"text": text, FILE: str(part), LINE: line}
     if not count:
         raise DataError("the file has no text", where=part)
-    if cut:
-        lines = ", ".join(f"{line:,}" for line in cut[:SHOWN])
-        notes.append(
-            f"{part}: {counted(len(cut), 'document')} longer than {MOST_CHARACTERS:,} characters cut into several "
-            f"(line {lines}{', …' if len(cut) > SHOWN else ''})"
-        )
+    cut += [f"{part}:{line}" for line in lines]
 
 
 def _cut(stream: TextIO, document: Unit, cut: list[int]) -> Iterator[tuple[int, str]]:
