@@ -321,6 +321,14 @@ def test_a_file_of_answers_appears_whole_or_not_at_all(tmp_path: Path) -> None:
             written(iter(["1"]), wrong)
 
 
+def test_only_the_owner_may_read_answers(tmp_path: Path) -> None:
+    target = tmp_path / "out.jsonl"
+    target.write_text("an older file, for all")
+    target.chmod(0o644)
+    written(["1"], target)
+    assert target.stat().st_mode & 0o777 == 0o600
+
+
 # Evaluating
 
 

@@ -185,6 +185,20 @@ def test_lines_are_written_as_they_come_and_counted(tmp_path):
     assert names(path.parent) == ["f.jsonl"]
 
 
+@pytest.mark.parametrize(
+    ("umask", "shared", "private"), [(0o022, 0o644, 0o600), (0o077, 0o600, 0o600), (0, 0o666, 0o600)]
+)
+def test_who_may_read_is_known_from_the_first_byte(tmp_path, umask, shared, private):
+    before = os.umask(umask)
+    try:
+        for mode, expected in ((folders.SHARED, shared), (folders.PRIVATE, private)):
+            with folders.replacing_file(tmp_path / "f", mode=mode) as temporary:
+                assert temporary.stat().st_mode & 0o777 == expected
+            assert (tmp_path / "f").stat().st_mode & 0o777 == expected
+    finally:
+        os.umask(before)
+
+
 def test_two_writers_of_one_file_leave_what_one_of_them_wrote(tmp_path):
     path = tmp_path / "f"
     with folders.replacing_file(path) as first, folders.replacing_file(path) as second:

@@ -339,6 +339,13 @@ def test_a_page_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     assert os.listdir(target.parent) == ["report.html"]
 
 
+def test_only_the_owner_may_read_a_page(tmp_path: Path) -> None:
+    target = tmp_path / "report.html"
+    target.write_text("an older page, for all")
+    target.chmod(0o644)
+    assert write(page(b.Text("a text of a customer")), target).stat().st_mode & 0o777 == 0o600
+
+
 def test_a_page_that_cannot_be_written_leaves_nothing_behind(tmp_path: Path) -> None:
     (tmp_path / "report.html").mkdir()
     with pytest.raises(StorageError, match="could not be written"):

@@ -104,3 +104,4 @@ def test_results_are_written_with_numpy_numbers_and_paths(tmp_path: Path) -> Non
         write_json(path, {"f1": object()})
     assert json.loads(path.read_text("utf-8"))["f1"] == 0.5
     assert os.listdir(path.parent) == ["results.json"]
+    assert path.stat().st_mode & 0o777 == 0o600, "mistakes are shown with their texts"

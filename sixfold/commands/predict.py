@@ -20,7 +20,7 @@ from sixfold.commands.runs import stages_in
 from sixfold.data import checking
 from sixfold.data.partition import digest
 from sixfold.errors import DataError, ModelError, UsageError, unknown
-from sixfold.fetch.folders import write_lines
+from sixfold.fetch.folders import PRIVATE, write_lines
 from sixfold.models.lineage import read as read_lineage
 from sixfold.text import words as split_words
 
@@ -354,12 +354,14 @@ def json_lines(answers: Iterable[Mapping[str, Any]]) -> Iterator[str]:
 
 
 def written(lines: Iterable[str], path: Path) -> int:
-    """Write lines to a file that appears whole or not at all; gives their number.
+    """Write answers to a file that appears whole or not at all; gives their number.
+
+    Only the owner may read it: answers repeat the texts.
 
     Raises:
         StorageError: it could not be written.
     """
-    return write_lines(path, lines)
+    return write_lines(path, lines, mode=PRIVATE)
 
 
 def lineage_of(folder: str | Path) -> dict[str, Any]:

@@ -24,6 +24,8 @@ NO_ROOM = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
 NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 SHARED = 0o666
 """For all whom the umask lets: what holds none of the user's texts."""
+PRIVATE = 0o600
+"""For the owner alone, whatever the umask: what holds the user's texts. (Windows goes by the folder's own rules.)"""
 SWAP_SECONDS = 10
 """How long another process can be between its two renames, at the very most."""
 _LOCKED_BYTE = 1 << 30

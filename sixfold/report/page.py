@@ -14,7 +14,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from sixfold.fetch.folders import write_text
+from sixfold.fetch.folders import PRIVATE, write_text
 from sixfold.report import cells, show, svg, tallies
 from sixfold.report.blocks import Block, Page, Section, Shown, Tile, Tiles
 
@@ -53,11 +53,13 @@ def fragment(block: Section | Block | Page | Shown) -> str:
 def write(page: Page, path: str | os.PathLike[str]) -> Path:
     """Write the page to ``path``, whole or not at all, making its folder where it is missing.
 
+    Only the owner may read it, since it shows texts: who shares a report gives it away on purpose (``chmod 644``).
+
     Raises:
         StorageError: when it cannot be written; what stood there before is untouched.
     """
     target = Path(path)
-    write_text(target, render(page), parents=True)
+    write_text(target, render(page), mode=PRIVATE, parents=True)
     return target
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sixfold.errors import UsageError
-from sixfold.fetch.folders import held, write_text
+from sixfold.fetch.folders import PRIVATE, held, write_text
 from sixfold.train.events import Event
 
 NAME = r"^\w[\w.-]*$"
@@ -76,10 +76,12 @@ def owned(folder: Path) -> Iterator[None]:
 def write_json(path: Path, content: Any) -> None:
     """Write a JSON file that is the old one or the new one, never half; makes its folder.
 
+    Only the owner may read it: results hold the texts that were answered wrongly.
+
     Raises:
         StorageError: it could not be written.
     """
-    write_text(path, as_json(content), parents=True)
+    write_text(path, as_json(content), mode=PRIVATE, parents=True)
 
 
 def as_json(content: Any) -> str:
