@@ -12,7 +12,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from rich.console import Console
 
+from sixfold.commands import check as command
 from sixfold.data import documents, partition
 from sixfold.data.corpus import Corpus, prepare_corpus
 from sixfold.data.corpus_survey import histogram, survey
@@ -268,3 +270,18 @@ def test_options_out_of_bounds(options: dict, what: str) -> None:
     with pytest.raises(UsageError) as caught:
         prepare_corpus(lines("a", "b"), **options)
     assert what in str(caught.value)
+
+
+def test_check_prints_what_a_corpus_holds_and_what_was_left_out() -> None:
+    console = Console(record=True, width=160)
+    texts = [f"[b] {text(number)}" for number in range(30)]
+    command.run_corpus(lines(*texts, texts[0], texts[1] + " more", CHINESE, "a\x00b", "  "), console=console)
+    printed = [line.rstrip() for line in console.export_text().splitlines()]
+    assert printed[0] == "34 documents read, left out: 1 copy, 1 near-copy"
+    assert printed[1].startswith("train: 31 documents, ")
+    assert printed[2].startswith("held out: 1 document, ")
+    assert "  32 to 63      1         0  █ 3.1%" in printed
+    assert any(line.startswith("128 to 255") and "█" * 30 in line for line in printed)
+    assert "warning: control characters stand in the text (corpus.txt:34)" in printed
+    assert "note: near-copies were left out (corpus.txt:32 = corpus.txt:2)" in printed
+    assert printed[-1] == "no errors, 1 warning"

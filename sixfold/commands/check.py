@@ -1,6 +1,6 @@
-"""``sixfold check SOURCE``: every problem at once, and what the rows look like.
+"""``sixfold check SOURCE``: every problem at once, and what the rows, or the documents of a corpus, look like.
 
-The checking itself is in ``data/checking.py``.
+The checking itself is in ``data/checking.py`` and ``data/corpus.py``.
 """
 
 from __future__ import annotations
@@ -15,6 +15,9 @@ from rich.text import Text
 from sixfold import data
 from sixfold.data.checking import Checked, Lengths, check_header
 from sixfold.data.columns import Column
+from sixfold.data.corpus import THRESHOLD, Corpus, Near, prepare_corpus
+from sixfold.data.documents import Unit
+from sixfold.errors import Problem
 from sixfold.text.counting import counted
 
 BAR = 30
@@ -52,6 +55,65 @@ def run(
     checked = data.check(rows, task_columns, columns, allow=allow)
     show(checked, console)
     return checked
+
+
+def run_corpus(
+    source: Any,
+    *,
+    document: Unit = "line",
+    near: Near = "remove",
+    threshold: float = THRESHOLD,
+    columns: Mapping[str, str] | None = None,
+    format: str | None = None,  # noqa: A002
+    encoding: str | None = None,
+    header: Sequence[str] | None = None,
+    console: Console | None = None,
+) -> Corpus:
+    """Read a corpus as pretraining would, and print what it holds and what was left out.
+
+    Args:
+        As ``prepare_corpus``.
+
+    Raises:
+        DataError: it holds nothing to learn from.
+        UsageError: the source cannot be read at all; as ``data.read``.
+    """
+    console = console or Console()
+    corpus = prepare_corpus(
+        source,
+        document=document,
+        near=near,
+        threshold=threshold,
+        columns=columns,
+        format=format,
+        encoding=encoding,
+        header=header,
+    )
+    for line in corpus.told:
+        _print(console, line)
+    console.print(histogram(corpus))
+    _listed(corpus.problems, console)
+    _print(console, f"no errors, {_warnings(corpus.problems)}", "green")
+    return corpus
+
+
+def histogram(corpus: Corpus) -> Table:
+    """Documents by length, a bar for each power of two."""
+    made = Table(
+        box=None, pad_edge=False, header_style="bold", title="documents by their characters", title_justify="left"
+    )
+    made.add_column("characters", justify="right")
+    for split in corpus.histogram:
+        made.add_column(split.replace("_", " "), justify="right")
+    made.add_column("share of all", no_wrap=True)
+    by_split = {split: {low: count for low, _, count in some} for split, some in corpus.histogram.items()}
+    ranges = sorted({(low, high) for some in corpus.histogram.values() for low, high, _ in some})
+    counts = [[bars.get(low, 0) for bars in by_split.values()] for low, _ in ranges]
+    total, most = sum(map(sum, counts)), max(map(sum, counts))
+    for (low, high), some in zip(ranges, counts, strict=True):
+        bar = "█" * max(min(sum(some), 1), round(BAR * sum(some) / most))
+        made.add_row(f"{low:,} to {high:,}", *(f"{count:,}" for count in some), f"{bar} {sum(some) / total:.1%}")
+    return made
 
 
 def show(checked: Checked, console: Console) -> None:
@@ -112,14 +174,21 @@ def labels(checked: Checked) -> Table:
     return made
 
 
-def _problems(checked: Checked, console: Console) -> None:
-    for problem in checked.problems:
+def _listed(problems: Sequence[Problem], console: Console) -> None:
+    for problem in problems:
         head, _, rest = str(problem).partition(":")
         line = Text(head, style=_COLOURS[problem.level])
         line.append(f":{rest}", style="")
         console.print(line)
-    errors = len(checked.errors)
-    warnings = counted(sum(problem.level == "warning" for problem in checked.problems), "warning")
+
+
+def _warnings(problems: Sequence[Problem]) -> str:
+    return counted(sum(problem.level == "warning" for problem in problems), "warning")
+
+
+def _problems(checked: Checked, console: Console) -> None:
+    _listed(checked.problems, console)
+    errors, warnings = len(checked.errors), _warnings(checked.problems)
     if not errors:
         _print(console, f"no errors, {warnings}", "green")
         return

@@ -358,12 +358,12 @@ def _corpus(
 
 
 def _languages(found: Survey, some: Indices) -> dict[str, float]:
-    """Share of the characters by language, the largest first."""
+    """Share of the characters by language, the largest first; none of less than a thousandth."""
     if not len(some):
         return {}
     sums = np.bincount(found.language[some], weights=found.characters[some], minlength=len(found.languages))
     shares = dict(zip(found.languages, (sums / sums.sum()).tolist(), strict=True))
-    return dict(sorted(((name, share) for name, share in shares.items() if share), key=lambda item: -item[1]))
+    return dict(sorted(((name, share) for name, share in shares.items() if share >= 0.001), key=lambda item: -item[1]))
 
 
 def _told(
