@@ -24,7 +24,7 @@ from sixfold.tasks.contract import Ask, Limits
 BUDGETS = {"cpu": 2048}
 """Tokens computed at once: matrices large enough to be fast, activations small enough to stay near the core.
 
-On the CPU, 8,192 took 13 % longer than 2,048 and more memory (minilm-l6, 14 tokens a row; docs/results.md).
+On the CPU, 8,192 took a tenth longer than 2,048, and more memory (minilm-l6, 14 tokens a row; docs/results.md).
 """
 BUDGET = 8192
 """On every other device."""
