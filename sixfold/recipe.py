@@ -17,14 +17,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from sixfold.commands.runs import LISTED, folder_name, run_name, strangers
 from sixfold.errors import Interrupted, UsageError, nearest
 from sixfold.report import show
-from sixfold.stages import finetune
-from sixfold.stages.context import NAME, Context, Watch, write_json
+from sixfold.stages import finetune, pretrain
+from sixfold.stages.context import NAME, Context, Watch, owned, write_json
 from sixfold.text.counting import counted
 
 if TYPE_CHECKING:
     from sixfold.commands.predict import Model
 
-STAGES: dict[str, Any] = {"finetune": finetune}
+STAGES: dict[str, Any] = {"pretrain": pretrain, "finetune": finetune}
 """Each stage's module: its ``Config``, ``VERSION``, ``prepare`` and ``run``. A further stage is a further row."""
 
 DONE = "stage.json"
@@ -312,17 +312,18 @@ def run(recipe: Recipe, *, runs: Path = Path("runs"), told: Told | None = None) 
     parent: Path | None = None
     stages = [_chosen(entry) for entry in cast(list[BaseModel], recipe.stages)]
     names = [f"{number:02d}-{getattr(config, 'name', None) or kind}" for number, (kind, config) in enumerate(stages, 1)]
-    write_json(folder / LISTED, {"stages": names})
-    for stranger in strangers(folder):
-        told.tell(f"[dim]{stranger} is not in the recipe: left as it is, and left out[/]")
-    for number, (name, (kind, config)) in enumerate(zip(names, stages, strict=True), 1):
-        context = Context(folder / name, recipe.seed, parent, told.tell, told.watch, told.stop)
-        told.tell(f"[bold]{number}/{len(recipe.stages)} {kind}[/] {name.split('-', 1)[1]}")
-        done.append(_stage(kind, config, context))
-        parent = context.checkpoint
-    from sixfold.commands.report import write_report
+    with owned(folder):
+        write_json(folder / LISTED, {"stages": names})
+        for stranger in strangers(folder):
+            told.tell(f"[dim]{stranger} is not in the recipe: left as it is, and left out[/]")
+        for number, (name, (kind, config)) in enumerate(zip(names, stages, strict=True), 1):
+            context = Context(folder / name, recipe.seed, parent, told.tell, told.watch, told.stop)
+            told.tell(f"[bold]{number}/{len(recipe.stages)} {kind}[/] {name.split('-', 1)[1]}")
+            done.append(_stage(kind, config, context))
+            parent = context.checkpoint
+        from sixfold.commands.report import write_report
 
-    return Run(folder, tuple(done), write_report(folder))
+        return Run(folder, tuple(done), write_report(folder))
 
 
 def _chosen(entry: BaseModel) -> tuple[str, Any]:

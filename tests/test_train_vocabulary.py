@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import numpy as np
 import torch
 from datasets import Dataset
 from torch import nn

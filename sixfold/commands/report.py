@@ -12,6 +12,7 @@ from sixfold.errors import DataError, UsageError
 from sixfold.report.blocks import Cell, Format, Page, Section, Tile, Tiles, table
 from sixfold.report.evaluation import calibration_section, classification_sections, entity_sections, estimate
 from sixfold.report.page import fragment, write
+from sixfold.report.pretraining import pretraining_sections
 from sixfold.report.provenance import data_sections, lineage_sections, training_sections
 
 RESULTS = "results.json"
@@ -96,15 +97,24 @@ def _finetune(stage: dict[str, Any], several: bool) -> list[Section]:
             out += classification_sections(
                 result, title=title, calibration=result.get("calibration"), mistakes=result["mistakes"]
             )
-    out += [
-        *training_sections({**stage["training"], "steps": _charted(stage["training"]["steps"])}),
-        *data_sections(stage["data"]),
-        *lineage_sections(stage["lineage"]),
-    ]
-    if not several:
-        return out
+    out += [*_training(stage), *data_sections(stage["data"]), *lineage_sections(stage["lineage"])]
+    return _named(stage, out) if several else out
+
+
+def _pretrain(stage: dict[str, Any], several: bool) -> list[Section]:
+    """A pretraining stage: what it learnt, then how."""
+    out = [*pretraining_sections(stage), *_training(stage), *lineage_sections(stage["lineage"])]
+    return _named(stage, out) if several else out
+
+
+def _training(stage: dict[str, Any]) -> tuple[Section, ...]:
+    return training_sections({**stage["training"], "steps": _charted(stage["training"]["steps"])})
+
+
+def _named(stage: dict[str, Any], sections: list[Section]) -> list[Section]:
+    """The sections of one stage of several."""
     name = _short(stage)
-    return [Section(f"{name}: {part.title}", part.blocks, f"{name}-{part.id}") for part in out]
+    return [Section(f"{name}: {part.title}", part.blocks, f"{name}-{part.id}") for part in sections]
 
 
 def _charted(steps: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -130,5 +140,5 @@ def _overview(stages: list[dict[str, Any]]) -> Section:
     return Section("In short", (table(columns, rows),), "in-short")
 
 
-_SECTIONS: dict[str, Callable[[dict[str, Any], bool], list[Section]]] = {"finetune": _finetune}
+_SECTIONS: dict[str, Callable[[dict[str, Any], bool], list[Section]]] = {"pretrain": _pretrain, "finetune": _finetune}
 """Sections of each stage's results. A further stage is a further row."""

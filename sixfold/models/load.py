@@ -37,6 +37,9 @@ HEADS = LABEL_HEADS | {
 }
 """Modules that stand on a base model in transformers, by the first part of a weight's name."""
 
+VOCABULARY_HEAD = {"decoder.weight", "decoder.bias"}
+"""ModernBERT's, by whole names: a ``decoder`` with layers in it belongs to the base."""
+
 
 @dataclass(frozen=True)
 class Loaded:
@@ -308,7 +311,8 @@ def _refuse_unexplained(
             found=_shown(tuple(unexplained)),
             hint="fetch or save the model again; config.json may belong to another model",
         )
-    leftover = sorted(name for name in left if _module(name, prefix) not in HEADS and "pooler" not in name)
+    known = {name for name in left if _module(name, prefix) in HEADS or "pooler" in name or name in VOCABULARY_HEAD}
+    leftover = sorted(left - known)
     if leftover:
         raise ModelError(
             f"{len(leftover)} weights of the checkpoint have no place in this architecture",

@@ -1,6 +1,6 @@
 """The tokenizer of a model folder, checked against the model; and the one padding token of both.
 
-Training a tokenizer is not here.
+Training a tokenizer is in ``tokenizer_training.py``.
 """
 
 from __future__ import annotations
@@ -44,6 +44,15 @@ def load_tokenizer(folder: Path, config: Any) -> Any:
         # RoBERTa and its kin keep the first positions for padding, and their tokenizers say so.
         tokenizer.model_max_length = min(tokenizer.model_max_length, positions)
     return tokenizer
+
+
+def lone_tokenizer(folder: Path) -> Any:
+    """A tokenizer in a folder without a model. Raises ModelError as ``load_tokenizer``."""
+    from transformers import PretrainedConfig
+
+    config = PretrainedConfig()
+    config.vocab_size = 2**31  # no model, no limit
+    return load_tokenizer(folder, config)
 
 
 def settle_padding(tokenizer: Any, config: Any) -> tuple[str, ...]:

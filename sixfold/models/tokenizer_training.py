@@ -202,7 +202,10 @@ def _wordpiece(texts: Iterable[str], special: tuple[str, ...], vocabulary: int, 
     inner = Tokenizer(models.BPE())
     inner.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     trainer = trainers.BpeTrainer(
-        vocab_size=vocabulary - len(special), min_frequency=least, limit_alphabet=vocabulary - len(special), show_progress=False
+        vocab_size=vocabulary - len(special),
+        min_frequency=least,
+        limit_alphabet=vocabulary - len(special),
+        show_progress=False,
     )
     inner.train_from_iterator(_repeated(counts, later), trainer)
     found = sorted(inner.get_vocab().items(), key=lambda item: item[1])

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator,
 
 from sixfold.data import partition
 from sixfold.errors import DataError, UsageError, nearest
+from sixfold.fetch.folders import PRIVATE, write_lines
 from sixfold.models import lineage, load, save
 from sixfold.models.load import Loaded
 from sixfold.models.shapes import forgets_case, has_types, widen
@@ -354,8 +355,8 @@ def _write_predictions(context: Context, split: str, task: Task, predictions: li
     keys = work.rows.keys[split]
     target = next(column.role for column in task.columns if column.target)
     path = context.folder / "predictions" / f"{split}.jsonl"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", encoding="utf-8") as file:
-        for key, gold, prediction in zip(keys, work.rows.rows[split][target], predictions, strict=True):
-            line = {"row": key, "gold": gold, **task.show(prediction)}
-            file.write(json.dumps(line, ensure_ascii=False) + "\n")
+    lines = (
+        json.dumps({"row": key, "gold": gold, **task.show(prediction)}, ensure_ascii=False)
+        for key, gold, prediction in zip(keys, work.rows.rows[split][target], predictions, strict=True)
+    )
+    write_lines(path, lines, mode=PRIVATE, parents=True)

@@ -55,7 +55,9 @@ class CausalLM:
         end = int(tokenizer.eos_token_id)
         first = end if tokenizer.bos_token_id is None else int(tokenizer.bos_token_id)
         texts = list(rows["text"])
-        ids = tokenizer(texts, add_special_tokens=False, split_special_tokens=True)["input_ids"] if texts else []
+        # verbose: a long text is cut after this, and needs no warning
+        found = tokenizer(texts, add_special_tokens=False, split_special_tokens=True, verbose=False) if texts else {}
+        ids = found["input_ids"] if texts else []
         around = Frame((first,), (end,))
         parts, cut = pieces([len(row) for row in ids], limit, around, on_long, overlap=False)
         made = framed(ids, parts, around)

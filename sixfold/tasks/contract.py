@@ -221,6 +221,15 @@ class WholeBatchTask(Task, Protocol):
 
 
 @runtime_checkable
+class FittedTask(Task, Protocol):
+    """A task that must know the tokenizer's special tokens before it encodes (a mask, separators, an end)."""
+
+    def fitted(self, tokenizer: PreTrainedTokenizerBase) -> Self:
+        """The same task for one tokenizer. Raises ModelError where the tokenizer lacks what it needs."""
+        ...
+
+
+@runtime_checkable
 class AddingTask(Task, Protocol):
     """A task whose ``collate`` puts tokens into a batch that no example holds (a mask, separators)."""
 

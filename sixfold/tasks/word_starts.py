@@ -41,6 +41,7 @@ class WordStarts:
             return_attention_mask=False,
             return_token_type_ids=False,
             return_offsets_mapping=any(chinese),
+            verbose=False,  # long texts are cut after this
         )
         ids = encoded["input_ids"]
         starts = []

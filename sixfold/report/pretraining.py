@@ -1,0 +1,138 @@
+"""The sections of a pretraining stage: what it learnt, from what text, and what it says now."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sixfold.report import show
+from sixfold.report.blocks import Bars, Block, Cell, Counts, Facts, Format, Group, Notice, Section, Tile, Tiles, table
+
+Result = dict[str, Any]
+
+
+def pretraining_sections(stage: Result) -> tuple[Section, ...]:
+    """Results on held-out text, before beside after where there was a model before, samples, and the corpus.
+
+    Args:
+        stage: the stage's plain results: ``evaluations``, ``before``, ``samples``, ``corpus``, ``tokens``, ``cut``,
+            ``parameters``, ``vocabulary``, ``context``.
+    """
+    sections = [_results(stage)]
+    if stage.get("samples"):
+        sections.append(Section("What it says", (_samples(stage["samples"]),), "samples"))
+    sections.append(_corpus(stage))
+    return tuple(sections)
+
+
+def _results(stage: Result) -> Section:
+    found = stage["evaluations"].get("held_out")
+    blocks: list[Block] = [
+        Facts(
+            (
+                ("Base", str(stage["base"])),
+                ("Parameters", stage["parameters"]),
+                ("Tokens known", stage["vocabulary"]),
+                ("Context", stage["context"]),
+            )
+        )
+    ]
+    if found is None:
+        blocks.append(Notice("warning", "No document was held out, so nothing says how well it learnt."))
+        return Section("Results on held-out text", tuple(blocks), "results")
+    before = stage.get("before")
+    tiles = tuple(
+        Tile.of(metric, note=_was(before["metrics"].get(name)) if before else "")
+        for name, metric in found["metrics"].items()
+    )
+    blocks.insert(0, Tiles(tiles))
+    if before:
+        blocks.insert(1, _verdict(before["metrics"]["loss"], found["metrics"]["loss"]))
+    return Section("Results on held-out text", tuple(blocks), "results")
+
+
+def _was(metric: Result | None) -> str:
+    if metric is None or metric["value"] is None:
+        return ""
+    value = f"{show.percent(metric['value'])} %" if metric["percent"] else show.number(metric["value"])
+    return f"{value} before"
+
+
+def _verdict(before: Result, after: Result) -> Notice:
+    """Whether the training paid, by the intervals."""
+    if after["high"] < before["low"]:
+        return Notice("good", "The loss on text that it has not seen is lower than before, by more than chance.")
+    if after["low"] > before["high"]:
+        return Notice("error", "The loss on text that it has not seen is higher than before: this training did harm.")
+    return Notice("warning", "The intervals of the loss before and after overlap: it is not shown that training paid.")
+
+
+def _samples(samples: list[Result]) -> Block:
+    if "prompt" in samples[0]:
+        return table(
+            [("Beginning", "text"), ("Written by the model", "text")],
+            [[one["prompt"], one["text"]] for one in samples],
+            "Sampled at temperature 0.8, top-p 0.95, seeded",
+        )
+    rows: list[list[Cell]] = [
+        [one["text"], ", ".join(_pair(pair) for pair in one["hidden"])] for one in samples if one["hidden"]
+    ]
+    return table([("Held-out text", "text"), ("Filled in", "text")], rows, "What it says (and what stood there)")
+
+
+def _pair(pair: Mapping[str, str]) -> str:
+    return pair["said"] if pair["said"] == pair["truth"] else f"{pair['said']} ({pair['truth']})"
+
+
+def _corpus(stage: Result) -> Section:
+    corpus, cut = stage["corpus"], stage["cut"]
+    counts = corpus["counts"]
+    columns: list[tuple[str, Format]] = [
+        *(("Split", "text"), ("Documents", "count"), ("Characters", "count"), ("SHA-256 of the text", "code")),
+    ]
+    rows: list[list[Cell]] = [
+        [name.replace("_", " "), split["rows"], split["characters"], split["digest"]]
+        for name, split in corpus["splits"].items()
+    ]
+    left_out = Facts(
+        (
+            ("Documents read", counts["read"]),
+            ("Copies left out", counts["copies"]),
+            ("Near-copies found", counts["near"]),
+            ("Near-copies left out", counts["near_left_out"]),
+            ("Empty ones left out", counts["empty"]),
+            ("Tokens to learn from", stage["tokens"]["train"]),
+            (f"Documents longer than {cut['limit']:,} tokens", cut["long_rows"]),
+            ("Parts made of them, beyond one each", cut["windows"]),
+            ("Tokens cut away", cut["lost_tokens"]),
+            ("Documents with nothing to learn", cut["unlearnable"]),
+        )
+    )
+    blocks: list[Block] = [table(columns, rows, "Splits"), left_out, _languages(corpus["languages"])]
+    blocks += [_histogram(corpus["histogram"])]
+    if corpus["problems"]:
+        listed: list[list[Cell]] = [
+            [one["level"], one["what"], one.get("count"), one.get("where") or ""] for one in corpus["problems"]
+        ]
+        grid = table([("Level", "text"), ("What", "text"), ("Count", "count"), ("Where", "code")], listed)
+        blocks.append(Group("What was odd", (grid,)))
+    return Section("Text", tuple(blocks), "text")
+
+
+def _languages(languages: Mapping[str, Mapping[str, float]]) -> Block:
+    rows: list[list[Cell]] = [
+        [split.replace("_", " "), ", ".join(f"{name} {show.percent(share)} %" for name, share in shares.items())]
+        for split, shares in languages.items()
+    ]
+    return table([("Split", "text"), ("Languages, by characters", "text")], rows)
+
+
+def _histogram(histogram: Mapping[str, list[list[int]]]) -> Block:
+    """Documents by length; the splits' bars are of the same lengths where both have some."""
+    edges = sorted({(low, high) for bars in histogram.values() for low, high, _ in bars})
+    labels = tuple(f"{low:,}–{high:,}" if low != high else f"{low:,}" for low, high in edges)
+    series = []
+    for split, bars in histogram.items():
+        counts = {(low, high): count for low, high, count in bars}
+        series.append(Counts(split.replace("_", " "), tuple(counts.get(edge, 0) for edge in edges)))
+    return Bars(labels, tuple(series), "Documents by length in characters")

@@ -1,0 +1,173 @@
+"""The pretrain stage: from a base and from nothing, each objective, resumed and skipped, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoTokenizer
+
+from sixfold.errors import Interrupted, SixfoldError, UsageError
+from sixfold.recipe import Run, Told, parse, run
+
+pytestmark = pytest.mark.usefixtures("own_home")
+
+SUBJECTS, VERBS = ["the bank", "a clerk", "the judge", "银行", "她"], ["opened", "closed", "counted", "看了", "写了"]
+
+
+def texts(count: int) -> list[str]:
+    draw = random.Random(1)
+    return [
+        " ".join(f"{draw.choice(SUBJECTS)} {draw.choice(VERBS)} {number} times." for _ in range(draw.randint(2, 6)))
+        for number in range(count)
+    ]
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("corpus") / "corpus.txt"
+    path.write_text("\n".join(texts(400)) + "\n", encoding="utf-8")
+    return path
+
+
+def recipe(corpus: Path, name: str = "a", **stage: Any) -> Any:
+    train = {"epochs": 2, "batch": 8, "learning_rate": 3e-3, "precision": "fp32", **stage.pop("train", {})}
+    given = {"corpus": {"source": str(corpus), "near": "off", "held_out": 0.1}, "context": 48, "train": train, **stage}
+    return parse({"name": name, "stages": [{"pretrain": given}]})
+
+
+def done(corpus: Path, folder: Path, told: list[str] | None = None, **stage: Any) -> Run:
+    tell = (lambda line: None) if told is None else told.append
+    return run(recipe(corpus, **stage), runs=folder, told=Told(tell))
+
+
+NEW = {"tokenizer": {"kind": "wordpiece", "vocabulary": 200}, "model": {"size": "tiny", "width": 32, "heads": 2}}
+
+
+@pytest.mark.parametrize("objective", ["masked_lm", "masked_and_order", "sentence_order"])
+def test_an_encoder_from_nothing_learns_each_objective(objective: str, corpus: Path, tmp_path: Path) -> None:
+    results = done(corpus, tmp_path, objective=objective, **NEW).stages[0].results
+    losses = [step["loss"] for step in results["training"]["steps"]]
+    assert np.mean(losses[-5:]) < np.mean(losses[:5])
+    assert set(results["evaluations"]["held_out"]["metrics"]) >= {"loss", "accuracy"}
+    assert results["before"] is None
+    assert results["tokens"]["train"] == sum(step["tokens"] for step in results["training"]["steps"]) / 2 or (
+        objective != "masked_lm"  # the others add special tokens when they put pairs together
+    )
+
+
+def test_the_checkpoint_loads_in_plain_transformers(corpus: Path, tmp_path: Path) -> None:
+    made = done(corpus, tmp_path, **NEW)
+    model, tokenizer = (kind.from_pretrained(made.checkpoint) for kind in (AutoModelForMaskedLM, AutoTokenizer))
+    ids = tokenizer("the bank opened", return_tensors="pt")
+    assert torch.isfinite(model(**ids).logits).all()
+    assert len(tokenizer) == made.stages[0].results["vocabulary"] <= 200
+    assert tokenizer.model_max_length == 48
+    assert json.loads((made.checkpoint / "lineage.json").read_text())["stage"] == "pretrain"
+
+
+@pytest.mark.parametrize("architecture", ["llama", "qwen3"])
+def test_a_decoder_from_nothing_learns_and_writes(architecture: str, corpus: Path, tmp_path: Path) -> None:
+    model = {"size": "tiny", "width": 32, "heads": 2, "architecture": architecture}
+    stage = {"tokenizer": {"kind": "bpe", "vocabulary": 400}, "model": model, "samples": ["the bank"]}
+    made = done(corpus, tmp_path, objective="causal_lm", **stage)
+    results = made.stages[0].results
+    metrics = results["evaluations"]["held_out"]["metrics"]
+    assert metrics["loss"]["value"] < np.log(results["vocabulary"]) - 1
+    assert metrics["bits_per_byte"]["value"] > 0
+    (sample,) = results["samples"]
+    assert sample["prompt"] == "the bank"
+    assert sample["text"]
+    loaded = AutoModelForCausalLM.from_pretrained(made.checkpoint)
+    assert loaded.config.model_type == architecture
+    assert loaded.config.tie_word_embeddings
+
+
+def test_a_base_goes_on_and_is_measured_before(corpus: Path, base: Path, tmp_path: Path) -> None:
+    told: list[str] = []
+    results = done(corpus, tmp_path, told, base=str(base), context=64).stages[0].results
+    before, after = results["before"]["metrics"]["loss"], results["evaluations"]["held_out"]["metrics"]["loss"]
+    assert after["value"] < before["value"]
+    assert before["count"] == after["count"]  # the same words were hidden
+    assert any(line.startswith("  new weights: cls.predictions") for line in told)
+    assert results["lineage"]["parent"]
+
+
+def test_fine_tuning_starts_from_what_was_pretrained(corpus: Path, tmp_path: Path) -> None:
+    rows = tmp_path / "rows.csv"
+    lines = [f'"{text}",{"zh" if "银行" in text else "en"}' for text in texts(200)]
+    rows.write_text("text,label\n" + "\n".join(lines) + "\n", encoding="utf-8")
+    both = parse(
+        {
+            "name": "both",
+            "stages": [
+                recipe(corpus, **NEW).model_dump(exclude_unset=True)["stages"][0],
+                {
+                    "finetune": {
+                        "task": "classify",
+                        "data": {"source": str(rows), "allow": ["overlaps"]},
+                        "train": {"epochs": 1},
+                        "on_long": "truncate",
+                    }
+                },
+            ],
+        }
+    )
+    made = run(both, runs=tmp_path / "runs")
+    first, second = (stage.results["lineage"] for stage in made.stages)
+    assert first["parent"] is None
+    assert second["parent"]
+    assert "pretrain" in made.report.read_text("utf-8")
+
+
+def test_it_is_skipped_when_unchanged_and_resumed_when_stopped(corpus: Path, tmp_path: Path) -> None:
+    whole = done(corpus, tmp_path / "whole", **NEW)
+    asked = iter([False] * 12 + [True] * 1000)
+    with pytest.raises(Interrupted):
+        run(recipe(corpus, **NEW), runs=tmp_path / "broken", told=Told(stop=lambda: next(asked)))
+    resumed = done(corpus, tmp_path / "broken", **NEW)
+    weights = [(made.checkpoint / "model.safetensors").read_bytes() for made in (whole, resumed)]
+    assert weights[0] == weights[1]
+    assert not whole.stages[0].skipped
+    assert done(corpus, tmp_path / "whole", **NEW).stages[0].skipped
+
+
+@pytest.mark.parametrize(
+    ("stage", "said"),
+    [
+        ({"base": "x", "tokenizer": {"kind": "bpe"}}, "a base brings its own tokenizer"),
+        ({"objective": "causal_lm", "model": {"architecture": "modernbert"}}, "not for modernbert"),
+        ({"objective": "masked_lm", "model": {"architecture": "llama"}}, "not for llama"),
+        ({"objective": "masked_lmm"}, "did you mean 'masked_lm'"),
+        ({"train": {"metric": "f1"}}, "there is no metric 'f1'"),
+        ({"model": {"size": "tinny"}}, "did you mean 'tiny'"),
+    ],
+)
+def test_what_does_not_fit_is_told_before_anything_is_read(stage: dict[str, Any], said: str, corpus: Path) -> None:
+    with pytest.raises(UsageError, match=said):
+        recipe(corpus, **stage)
+
+
+def test_a_context_that_the_base_cannot_read_is_refused(corpus: Path, base: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="at most"):
+        done(corpus, tmp_path, base=str(base), context=100_000)
+
+
+def test_a_tokenizer_without_what_the_objective_needs_is_refused(corpus: Path, tmp_path: Path) -> None:
+    from sixfold.models.tokenizer_training import train_tokenizer
+
+    train_tokenizer(texts(50), "bpe", vocabulary=300, use="decoder").save_pretrained(tmp_path / "decoder")
+    with pytest.raises(SixfoldError, match="mask token"):
+        done(corpus, tmp_path / "runs", tokenizer=str(tmp_path / "decoder"))
+
+
+def test_an_empty_corpus_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "empty.txt"
+    path.write_text("\n\n")
+    with pytest.raises(SixfoldError, match="no text"):
+        done(path, tmp_path / "runs", **NEW)
