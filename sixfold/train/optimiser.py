@@ -19,6 +19,8 @@ BASE_RATE = 5e-5
 BASE_WIDTH = 768
 BASE_BATCH = 32
 
+SET = "set in the recipe, or by the size of a new model"
+
 LEAST_STEPS = 300
 MOST_EPOCHS = 15
 USUAL_EPOCHS = 3
@@ -38,7 +40,7 @@ def learning_rate(model: Any, config: TrainConfig) -> Choice:
     al. 2022, arXiv:2203.03466) and to the square root of the batch (Malladi et al. 2022, arXiv:2205.10287).
     """
     if config.learning_rate is not None:
-        return Choice("learning rate", config.learning_rate, "set in the recipe")
+        return Choice("learning rate", config.learning_rate, SET)
     width = model.config.hidden_size
     rate = BASE_RATE * BASE_WIDTH / width * (config.batch / BASE_BATCH) ** 0.5
     reason = f"{BASE_RATE:g} × {BASE_WIDTH}/{width} (width) × √({config.batch}/{BASE_BATCH}) (batch)"
@@ -52,7 +54,7 @@ def epochs(config: TrainConfig, per_epoch: int) -> Choice:
     steadies it (Mosbach et al. 2021, arXiv:2006.04884); early stopping ends what does not help.
     """
     if config.epochs is not None:
-        return Choice("epochs", config.epochs, "set in the recipe")
+        return Choice("epochs", config.epochs, SET)
     wanted = -(-LEAST_STEPS // per_epoch)
     passes = max(USUAL_EPOCHS, min(MOST_EPOCHS, wanted))
     if passes == USUAL_EPOCHS:
@@ -63,7 +65,7 @@ def epochs(config: TrainConfig, per_epoch: int) -> Choice:
 def precision(config: TrainConfig, device: torch.device) -> Choice:
     """fp32, or bf16 for matrix products where the hardware multiplies it."""
     if config.precision != "auto":
-        return Choice("precision", config.precision, "set in the recipe")
+        return Choice("precision", config.precision, SET)
     has = multiplies_bf16(device)
     if device.type == "cuda":
         return Choice("precision", "bf16" if has else "fp32", f"the GPU {'has' if has else 'lacks'} bf16")
@@ -86,7 +88,7 @@ def micro_tokens(model: Any, config: TrainConfig, *, packed: bool) -> Choice:
     two norms, queries, keys, values, dropout masks and the wide activation of the feed-forward part).
     """
     if config.micro_tokens is not None:
-        return Choice("micro-batch tokens", config.micro_tokens, "set in the recipe")
+        return Choice("micro-batch tokens", config.micro_tokens, SET)
     bytes_a_token = 40 * 4 * model.config.hidden_size * model.config.num_hidden_layers
     tokens = max(256, min(8192 if packed else 2048, 2 * 2**30 // bytes_a_token))
     return Choice("micro-batch tokens", tokens, f"about {bytes_a_token * tokens / 2**30:.1f} GiB of activations")
