@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from sixfold.data import arrow, checking, documents, partition
 from sixfold.data.columns import Column
-from sixfold.data.corpus_survey import ENDLESS, Survey, first_copies, histogram, survey
+from sixfold.data.corpus_survey import ENDLESS, Survey, histogram, survey
 from sixfold.data.near_duplicates import banding, originals
 from sixfold.data.sources import FILE, LINE
 from sixfold.errors import DataError, Level, Problem, Problems, UsageError, unknown
@@ -216,14 +216,12 @@ class _Different:
     """The documents with text that are copies of none before them.
 
     Attributes:
-        first: [all documents] the first one with the same text; its own number for one that is empty.
         documents: [different] their numbers.
         group: [different] the first document that each is nearly the same as, or itself.
         kept: [different] which stay in the corpus.
         alone: [different] which of these have no near-copy that stays, too: it could be learnt from.
     """
 
-    first: Indices
     documents: Indices
     group: Indices
     kept: NDArray[np.bool_]
@@ -231,27 +229,28 @@ class _Different:
 
 
 def _different(pool: datasets.Dataset, found: Survey, own: int, near: Near, threshold: float) -> _Different:
-    first = first_copies(found)
-    numbers = np.flatnonzero((found.characters > 0) & (first == np.arange(len(pool))))
+    is_different = found.characters > 0
+    is_different[found.copies] = False
+    numbers = np.flatnonzero(is_different)
     if not len(numbers):
         raise DataError("the corpus has no text", found=f"{counted(len(pool), 'document')}, all empty")
     if near == "off":
         everything = np.ones(len(numbers), dtype=bool)
-        return _Different(first, numbers, numbers, everything, everything)
+        return _Different(numbers, numbers, everything, everything)
     texts = pool.select_columns(["text"]).select(numbers)
     batches = (texts[part]["text"] for part in _parts(found.characters[numbers], PART_CHARACTERS))
     group = numbers[originals(batches, lambda some: texts[some]["text"], len(numbers), threshold)]
     if near == "remove":
-        return _Different(first, numbers, group, group == numbers, group == numbers)
+        return _Different(numbers, group, group == numbers, group == numbers)
     kept = (numbers < own) | (group >= own)  # a held-out split's documents come first, so they head their groups
-    return _Different(first, numbers, group, kept, kept & (np.bincount(group)[group] == 1))
+    return _Different(numbers, group, kept, kept & (np.bincount(group)[group] == 1))
 
 
 def _lowest(free: Indices, found: Survey, share: float, most: int) -> Indices:
     """The documents whose hashes lie below a share of all hashes; a few of the lowest where these are too few."""
     if not share:
         return free[:0]
-    hashes = found.digests[free, 0]
+    hashes = found.hashes[free]
     least = min(LEAST_HELD_OUT, max(1, len(free) // LEAST_HELD_OUT), len(free) - 1)
     count = min(most, max(least, int(np.count_nonzero(hashes < np.uint64(share * 2**64)))))
     return np.sort(free[np.argsort(hashes, kind="stable")[: max(0, count)]])
@@ -270,19 +269,16 @@ def _parts(lengths: NDArray[np.uint32], most: int) -> Iterator[slice]:
 
 def _problems(pool: datasets.Dataset, found: Survey, different: _Different) -> list[Problem]:
     """What is odd about the documents, and what was left out; warnings first."""
-    everything = np.arange(len(pool))
-    filled = found.characters > 0
-    again = everything[filled & (different.first != everything)]
-    close = different.group != different.documents
-    gone = different.documents[~different.kept]
-    stays = different.documents[close & different.kept]
-    original = different.first.copy()
-    original[different.documents] = different.group
-    many = len(again) > MANY_COPIES * len(pool)
+    gone, stays = ~different.kept, different.kept & (different.group != different.documents)
+    many = len(found.copies) > MANY_COPIES * len(pool)
     cut = "if a document has several lines, say `document: blank` or `document: file`"
     drop = "leave them out with `near: remove`: they count twice"
-    control, replaced = everything[found.control], everything[found.replaced]
+    control, replaced = np.flatnonzero(found.control), np.flatnonzero(found.replaced)
     wrong = "the text holds U+FFFD: it was once read in a wrong encoding"
+
+    def repeats(level: Level, what: str, some: NDArray[np.bool_], remedy: str = "") -> Problem:
+        return _at(pool, level, what, different.documents[some], different.group[some], remedy)
+
     problems = [
         _at(pool, "warning", "control characters stand in the text", control, None, "remove them at the source"),
         _at(pool, "warning", wrong, replaced, None, "export it again from its source"),
@@ -293,27 +289,22 @@ def _problems(pool: datasets.Dataset, found: Survey, different: _Different) -> l
             tuple(f"{place}: {begins} …" for place, begins in list(found.endless.items())[:SHOWN]),
             "break it where its documents end",
         ),
-        _at(pool, "warning", "a document is nearly the same as an earlier one", stays, original, drop),
-        _at(pool, "warning" if many else "note", "copies were left out", again, original, cut if many else ""),
-        _at(pool, "note", "near-copies were left out", gone, original),
-        _at(pool, "note", "documents without text were left out", everything[~filled]),
+        repeats("warning", "a document is nearly the same as an earlier one", stays, drop),
+        _at(pool, "warning" if many else "note", "copies were left out", found.copies, found.originals, cut * many),
+        repeats("note", "near-copies were left out", gone),
+        _at(pool, "note", "documents without text were left out", np.flatnonzero(found.characters == 0)),
     ]
     return sorted((one for one in problems if one.count), key=lambda problem: problem.level == "note")
 
 
 def _at(
-    pool: datasets.Dataset,
-    level: Level,
-    what: str,
-    some: Indices,
-    original: Indices | None = None,
-    remedy: str = "",
+    pool: datasets.Dataset, level: Level, what: str, some: Indices, same: Indices | None = None, remedy: str = ""
 ) -> Problem:
     """A problem of some documents, with the places of the first few, and of those that they repeat."""
-    places = []
-    for number in some[:SHOWN].tolist():
-        same = "" if original is None else f" = {partition.place(pool, int(original[number]))}"
-        places.append(partition.place(pool, number) + same)
+    places = [partition.place(pool, number) for number in some[:SHOWN].tolist()]
+    if same is not None:
+        earlier = (partition.place(pool, number) for number in same[:SHOWN].tolist())
+        places = [f"{here} = {there}" for here, there in zip(places, earlier, strict=True)]
     return Problem(level, what, len(some), tuple(places), remedy)
 
 
@@ -326,11 +317,10 @@ def _corpus(
     options: Mapping[str, Any],
 ) -> Corpus:
     rows = {name: pool.select(some) for name, some in split.items()}
-    empty = int(np.count_nonzero(found.characters == 0))
     counts = Counts(
         read=len(pool),
-        empty=empty,
-        copies=len(pool) - empty - len(different.documents),
+        empty=int(np.count_nonzero(found.characters == 0)),
+        copies=len(found.copies),
         near=int(np.count_nonzero(different.group != different.documents)),
         near_left_out=int(np.count_nonzero(~different.kept)),
         train=len(split["train"]),

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,48 +27,49 @@ _LANGUAGE_CHARACTERS = 1000
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f]")
 
 
-@dataclass
+@dataclass(frozen=True)
 class Survey:
     """What is known of each document, in arrays.
 
     Attributes:
         characters: [documents] their lengths; 0 for one without text.
-        digests: [documents, 2] 16 bytes of BLAKE2b of the normalised text, the same as ``partition.keys`` has.
-        language: [documents] which of ``languages``, by the first thousand characters.
+        hashes: [documents] 64 bits of the normalised text's hash, the first that ``partition.keys`` has.
+        copies, originals: [copies] documents with the text of an earlier one, and the first one with that text.
+        languages, language: their names; [documents] which of them, by the first thousand characters.
         control, replaced: [documents] which hold control characters, U+FFFD.
         endless: where lines of more than ``ENDLESS`` characters stand, with how each begins.
     """
 
     characters: NDArray[np.uint32]
-    digests: NDArray[np.uint64]
+    hashes: NDArray[np.uint64]
+    copies: NDArray[np.int64]
+    originals: NDArray[np.int64]
+    languages: tuple[str, ...]
     language: NDArray[np.uint8]
     control: NDArray[np.bool_]
     replaced: NDArray[np.bool_]
-    languages: list[str] = field(default_factory=list)
-    endless: dict[str, str] = field(default_factory=dict)
+    endless: dict[str, str]
 
 
 def survey(rows: datasets.Dataset) -> Survey:
-    """Read the column ``text`` of every row once. Rows without text are told by their length, 0."""
+    """Read the column ``text`` of every row once. A row without text is told by its length, 0."""
     count = len(rows)
-    found = Survey(
-        characters=np.zeros(count, dtype=np.uint32),
-        digests=np.zeros((count, 2), dtype=np.uint64),
-        language=np.zeros(count, dtype=np.uint8),
-        control=np.zeros(count, dtype=bool),
-        replaced=np.zeros(count, dtype=bool),
-    )
+    characters = np.zeros(count, dtype=np.uint32)
+    digests = np.zeros((2, count), dtype=np.uint64)
+    spoken = np.zeros(count, dtype=np.uint8)
+    control, replaced = np.zeros(count, dtype=bool), np.zeros(count, dtype=bool)
     names: dict[str, int] = {}
     for index, text in _texts(rows):
-        content = hashlib.blake2b(normal(text).encode("utf-8", "surrogatepass"), digest_size=16).digest()
-        found.digests[index] = np.frombuffer(content, dtype=">u8")
-        found.characters[index] = len(text)
-        found.language[index] = names.setdefault(language(text[:_LANGUAGE_CHARACTERS]), len(names))
-        found.control[index] = _CONTROL.search(text) is not None
-        found.replaced[index] = "\ufffd" in text
-    found.languages = list(names)
-    found.endless = _endless(rows, found.characters)
-    return found
+        content = normal(text).encode("utf-8", "surrogatepass")
+        digests[:, index] = np.frombuffer(hashlib.blake2b(content, digest_size=16).digest(), dtype=">u8")
+        characters[index] = len(text)
+        spoken[index] = names.setdefault(language(text[:_LANGUAGE_CHARACTERS]), len(names))
+        control[index] = _CONTROL.search(text) is not None
+        replaced[index] = "\ufffd" in text
+    copies, originals = _copies(digests, characters > 0)
+    hashes = digests[0].copy()  # without the other half
+    endless = _endless(rows, characters)
+    return Survey(characters, hashes, copies, originals, tuple(names), spoken, control, replaced, endless)
 
 
 def _texts(rows: datasets.Dataset) -> Iterator[tuple[int, str]]:
@@ -105,18 +106,19 @@ def _endless(rows: datasets.Dataset, characters: NDArray[np.uint32]) -> dict[str
     return found
 
 
-def first_copies(found: Survey) -> NDArray[np.int64]:
-    """[documents] for each document the first one with the same text; its own number for one that is empty."""
-    count = len(found.characters)
-    order = np.lexsort((found.digests[:, 1], found.digests[:, 0]))
-    ranked = found.digests[order]
-    opens = np.ones(count, dtype=bool)
-    opens[1:] = (ranked[1:] != ranked[:-1]).any(axis=1)
-    del ranked
-    opens |= (found.characters == 0)[order]
-    first = np.empty(count, dtype=np.int64)
-    first[order] = order[np.maximum.accumulate(np.where(opens, np.arange(count), 0))]
-    return first
+def _copies(digests: NDArray[np.uint64], filled: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Documents with the digest of an earlier one, in order, and the first one with it."""
+    order = np.lexsort((digests[1], digests[0]))
+    order = order[filled[order]]
+    opens = np.zeros(len(order), dtype=bool)
+    opens[:1] = True
+    for half in digests:
+        ranked = half[order]
+        opens[1:] |= ranked[1:] != ranked[:-1]
+    starts, again = np.flatnonzero(opens), np.flatnonzero(~opens)
+    copies, originals = order[again], order[starts[np.searchsorted(starts, again) - 1]]
+    places = np.argsort(copies)
+    return copies[places], originals[places]
 
 
 def histogram(characters: NDArray[np.uint32]) -> list[tuple[int, int, int]]:

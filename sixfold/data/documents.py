@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 
 Unit = Literal["line", "blank", "file"]
 UNITS = ("line", "blank", "file")
-MOST_CHARACTERS = 1 << 16
-"""Of one document: more than a model of ours reads at once. A longer one is cut, at a line's end where it has one."""
+MOST_CHARACTERS = 1 << 15
+"""Of one document: as much as a context of 8,000 tokens holds. A longer one is cut, at a line's end where it has one.
+
+A larger number costs memory: rows are written to Arrow two thousand at a time."""
 VERSION = 1
 """Part of the cache key: raise it when a file gives other documents."""
 SHOWN = 5

@@ -92,19 +92,18 @@ def originals(batches: Iterable[Sequence[str]], fetch_texts: Fetch, count: int, 
         with tempfile.TemporaryFile(dir=folder) as file:
             spoken = _write_bands(file, batches, count, bands, width)
             for band in range(bands):
-                values = _band(file, band, count)
-                for one, other in _candidates(values, spoken, found):
+                for one, other in _candidates(_band(file, band, count), spoken, found):
                     _compare(one, other, found, fetch_texts, threshold)
-    return found.of(np.arange(count))
+    return found.of(np.arange(count)).astype(np.int64)
 
 
 class _Groups:
     """Disjoint sets of texts, each known by its first text."""
 
     def __init__(self, count: int) -> None:
-        self.above = np.arange(count)
+        self.above = np.arange(count, dtype=np.int32)
 
-    def of(self, texts: NDArray[np.int64]) -> NDArray[np.int64]:
+    def of(self, texts: NDArray[np.int64]) -> NDArray[np.int32]:
         found = self.above[texts]
         while not np.array_equal(found, higher := self.above[found]):
             found = higher
@@ -160,6 +159,7 @@ def _candidates(
     order = np.argsort(values, kind="stable")
     order = order if spoken.all() else order[spoken[order]]
     ranked = values[order]
+    del values
     new = np.ones(len(order) + 1, dtype=bool)
     new[1:-1] = ranked[1:] != ranked[:-1]
     del ranked
