@@ -155,11 +155,26 @@ def check(
     encoding: Encoding = None,
     header: Header = None,
     several: Annotated[bool, typer.Option(help="A text may have several labels.")] = False,
+    document: Annotated[
+        str, typer.Option(help="Of pretrain: a txt file's documents end with line, blank, file.")
+    ] = "line",
+    near: Annotated[str, typer.Option(help="Of pretrain: near-copies, remove, count or off.")] = "remove",
 ) -> None:
     """Show every problem of some rows at once, with counts, lines and how to mend it. Exit code 1 if there is one."""
     from sixfold.commands import check as command
     from sixfold.tasks.registry import task_class
 
+    if task == "pretrain":
+        command.run_corpus(
+            source,
+            document=document,  # type: ignore[arg-type]
+            near=near,  # type: ignore[arg-type]
+            columns=_pairs(column),
+            encoding=encoding,
+            header=_names(header),
+            console=_console(),
+        )
+        return
     kind: Any = task_class(task)
     if several and kind.name != "text_classification":
         raise UsageError("--several only fits text_classification", found=f"--task {task}")

@@ -25,6 +25,7 @@ from sixfold.data.files import EXTENSIONS
 from sixfold.models import catalogue as model_catalogue
 from sixfold.models.scratch import SIZES
 from sixfold.recipe import Recipe, load, parse
+from sixfold.stages import pretrain
 from sixfold.stages.finetune import Config, ScratchConfig
 from sixfold.stages.rows import DataConfig
 from sixfold.tasks.registry import SHORT, TASKS, full_name, task_class
@@ -35,7 +36,21 @@ from sixfold.train.optimiser import LEAST_STEPS, MOST_EPOCHS, USUAL_EPOCHS
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
-KEYS = {"recipe": Recipe, "finetune": Config, "data": DataConfig, "train": TrainConfig, "scratch": ScratchConfig}
+KEYS = {
+    "finetune.md": {
+        "recipe": Recipe,
+        "finetune": Config,
+        "data": DataConfig,
+        "train": TrainConfig,
+        "scratch": ScratchConfig,
+    },
+    "pretrain.md": {
+        "pretrain": pretrain.Config,
+        "corpus": pretrain.CorpusConfig,
+        "tokenizer": pretrain.TokenizerConfig,
+        "model": pretrain.ModelConfig,
+    },
+}
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 
 
@@ -65,10 +80,10 @@ def default_of(field: Any) -> Any:
     return value.model_dump(exclude_defaults=True) if isinstance(value, BaseModel) else value
 
 
-@pytest.mark.parametrize("name", KEYS)
-def test_every_key_and_its_default_stand_in_the_docs(name: str) -> None:
-    told = {code(row[0]): code(row[1]) for row in table(page("finetune.md"), f"<!-- keys: {name} -->")}
-    known = KEYS[name].model_fields
+@pytest.mark.parametrize(("file", "name"), [(file, name) for file, kinds in KEYS.items() for name in kinds])
+def test_every_key_and_its_default_stand_in_the_docs(file: str, name: str) -> None:
+    told = {code(row[0]): code(row[1]) for row in table(page(file), f"<!-- keys: {name} -->")}
+    known = KEYS[file][name].model_fields
     assert set(told) == set(known)
     for key, field in known.items():
         if field.is_required():

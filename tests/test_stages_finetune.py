@@ -69,7 +69,9 @@ def test_the_run_has_every_file(done: Finished) -> None:
     rest = {f"{stage}/{name}" for name in ("stage.json", "results.json", "training/events.jsonl")}
     rest |= {f"{stage}/predictions/{split}.jsonl" for split in ("validation", "test")}
     assert len(board) == 1
-    assert found == {"report.html", "run.json", ".lock"} | board | checkpoint | rest, "no saved state, nothing temporary"
+    assert found == {"report.html", "run.json", ".lock"} | board | checkpoint | rest, (
+        "no saved state, nothing temporary"
+    )
 
 
 def test_the_results_agree_with_the_events(done: Finished) -> None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 
-CHUNK_ROWS = 2000
+CHUNK_ROWS, CHUNK_CHARACTERS = 2000, 1 << 22
 MAX_KEYS = 100
 """An object with more different keys than this has data for keys: as a struct, every row would hold them all."""
 CACHE_BYTES = 20 << 30
@@ -196,13 +196,12 @@ def _join(parts: Sequence[Path], path: Path, schema: pa.Schema) -> None:
 
 
 def _tables(rows: Iterable[Row], notes: list[str]) -> Iterator[pa.Table]:
-    """Tables of ``CHUNK_ROWS`` rows; the schema of a later one holds everything that was seen before it."""
+    """Tables of the chunks; the schema of a later one holds everything that was seen before it."""
     import pyarrow as pa
 
     types: dict[str, pa.DataType] = {}
     mixed: set[str] = set()
-    remaining = iter(rows)
-    while chunk := list(itertools.islice(remaining, CHUNK_ROWS)):
+    for chunk in _chunks(rows):
         types |= {name: pa.null() for row in chunk for name in row if name not in types}
         arrays = []
         for name in types:
@@ -216,6 +215,20 @@ def _tables(rows: Iterable[Row], notes: list[str]) -> Iterator[pa.Table]:
             arrays.append(_as(array, merged))
         yield pa.table(dict(zip(types, arrays, strict=True)))
     notes.extend(f"column {name!r} holds cells of several kinds: read as strings" for name in sorted(mixed))
+
+
+def _chunks(rows: Iterable[Row]) -> Iterator[list[Row]]:
+    """``CHUNK_ROWS`` rows at a time, or fewer with ``CHUNK_CHARACTERS`` of text."""
+    chunk: list[Row] = []
+    size = 0
+    for row in rows:
+        chunk.append(row)
+        size += sum(len(cell) for cell in row.values() if isinstance(cell, str))
+        if len(chunk) == CHUNK_ROWS or size >= CHUNK_CHARACTERS:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
+        yield chunk
 
 
 def _fields(kind: pa.DataType) -> int:

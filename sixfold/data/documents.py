@@ -74,7 +74,7 @@ def read(
     if document not in UNITS:
         raise unknown("value of document", document, UNITS)
     try:
-        splits = sources._files(source, format, encoding, tuple(columns or ()))
+        splits = sources.files_of(source, format, encoding, tuple(columns or ()))
     except UsageError:  # a name, or rows; what is neither is told below
         splits = {}
     if not any(_is_text(part) for parts in splits.values() for part in parts):
@@ -100,7 +100,7 @@ def _split(parts: Sequence[File], document: Unit) -> datasets.Dataset:
     def rows(notes: list[str]) -> Iterator[Row]:
         cut: list[str] = []
         for part in parts:
-            yield from _documents(part, document, cut) if _is_text(part) else sources._rows(part, notes)
+            yield from _documents(part, document, cut) if _is_text(part) else sources.rows_of(part, notes)
         if cut:
             places = f"{', '.join(cut[:SHOWN])}{', …' if len(cut) > SHOWN else ''}"
             what = counted(len(cut), "document")

@@ -74,7 +74,7 @@ def read(
         given = _named(source)
     if given is not None:
         return given
-    splits = _files(source, format, encoding, tuple(columns or ()))
+    splits = files_of(source, format, encoding, tuple(columns or ()))
     return datasets.DatasetDict({split: _split(parts) for split, parts in splits.items()})
 
 
@@ -96,12 +96,12 @@ def iterate(
     given = _in_memory(source)
     if given is None and isinstance(source, str):
         given = _named(source)
-    splits: Mapping[str, Any] = given or _files(source, format, encoding, tuple(columns or ()))
+    splits: Mapping[str, Any] = given or files_of(source, format, encoding, tuple(columns or ()))
     if len(splits) != 1:
         raise UsageError("one split is needed here, and the source has several", found=", ".join(splits))
     (only,) = splits.values()
     (only,) = splits.values()
-    rows = only if given else (row for part in only for row in _rows(part, [], patient=False))
+    rows = only if given else (row for part in only for row in rows_of(part, [], patient=False))
     yield from _chunks(iter(rows), chunk)
 
 
@@ -126,12 +126,12 @@ def _split(parts: Sequence[File]) -> datasets.Dataset:
 
     def rows(notes: list[str]) -> Iterator[Row]:
         for part in parts:
-            yield from _rows(part, notes)
+            yield from rows_of(part, notes)
 
     return arrow.cached([part.path for part in parts], spec, rows, name=parts[0].path.name.partition(".")[0][:40])
 
 
-def _rows(part: File, notes: list[str], *, patient: bool = True) -> Iterator[Row]:
+def rows_of(part: File, notes: list[str], *, patient: bool = True) -> Iterator[Row]:
     faults = Faults(part, patient=patient)
     for line, row in formats.rows(part, faults):
         yield {**row, FILE: str(part), LINE: line}
@@ -242,7 +242,7 @@ def _from_hub(repo: str, config: str | None) -> datasets.DatasetDict:
     return made
 
 
-def _files(source: Any, kind: str | None, encoding: str | None, columns: tuple[str, ...]) -> dict[str, list[File]]:
+def files_of(source: Any, kind: str | None, encoding: str | None, columns: tuple[str, ...]) -> dict[str, list[File]]:
     def opened(path: Path) -> File:
         return files.file(path, format=kind, encoding=encoding, columns=columns)
 

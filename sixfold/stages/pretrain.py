@@ -43,6 +43,9 @@ VERSION = 1
 
 Objective = Literal["masked_lm", "causal_lm", "sentence_order", "masked_and_order"]
 Architecture = Literal["modernbert", "llama", "qwen3"]
+_TOLD_AS = {"schedule": "schedule", "warmup": "warm-up", "weight_decay": "weight decay", "dropout": "dropout"}
+"""Keys of training that the recipe may set over what is derived, and the derived value's name."""
+
 ENCODER_VOCABULARY, DECODER_VOCABULARY = 8_000, 16_000
 
 
@@ -69,7 +72,9 @@ class CorpusConfig(_Strict):
     columns: dict[str, str] = Field(default_factory=dict, description="{text: NAME} where the name does not tell.")
     document: Unit = Field("line", description="What a document of a txt file is: a line, up to a blank line, a file.")
     near: Near = Field("remove", description="Near-copies: remove, count, or off (not looked for).")
-    threshold: float = Field(0.8, gt=0, le=1, description="From which similarity (Jaccard) a document is a near-copy.")
+    threshold: float = Field(
+        0.8, ge=0.5, le=1, description="From which similarity (Jaccard) a document is a near-copy."
+    )
     held_out: float = Field(HELD_OUT, ge=0, lt=1, description="Share of the documents that is only measured on.")
     most_held_out: PositiveInt = Field(MOST_HELD_OUT, description="Documents held out at most.")
 
@@ -311,7 +316,8 @@ def _new_model(
         learning_rate=config.train.learning_rate,
         muon_rate=config.train.muon_rate,
     )
-    for value in (*told, *plan.told):
+    given_anyway = {_TOLD_AS[key] for key in chosen if key in _TOLD_AS}
+    for value in (*told, *(value for value in plan.told if value.name not in given_anyway)):
         context.tell(f"  {value.name}: {value.value} ({value.reason})")
     dropout = plan.dropout if config.train.dropout is None else config.train.dropout
     if config.kind == "decoder":
