@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny import tiny_encoder
 from tiny_runs import environment, recipe_of, reviews, write_conll, write_csv
 
 from sixfold.commands import predict
@@ -20,17 +19,7 @@ from sixfold.commands.predict import Model, checkpoint_of, json_lines, lineage_o
 from sixfold.errors import DataError, ModelError, StorageError, UsageError
 from sixfold.recipe import Run, parse, run
 
-
-@pytest.fixture(scope="module", autouse=True)
-def _home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SIXFOLD_HOME", str(tmp_path_factory.mktemp("home")))
-        yield
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_encoder(tmp_path_factory.mktemp("bases") / "tiny")
+pytestmark = pytest.mark.usefixtures("own_home")
 
 
 @pytest.fixture(scope="module")

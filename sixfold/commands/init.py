@@ -6,16 +6,15 @@ The guessing itself is in ``data/guessing.py``.
 from __future__ import annotations
 
 import json
-import os
 import re
-import secrets
 from pathlib import Path
 
 from rich.console import Console
 
 from sixfold.commands.runs import run_name
 from sixfold.data.guessing import Guess, guess
-from sixfold.errors import StorageError, UsageError
+from sixfold.errors import UsageError
+from sixfold.fetch.folders import write_text
 
 __all__ = ["Guess", "guess", "recipe_text", "run", "write_recipe"]
 
@@ -52,18 +51,7 @@ def write_recipe(guess: Guess, path: Path, *, force: bool = False) -> Path:
     """
     if path.exists() and not force:
         raise UsageError("this recipe is there already", where=path, hint="give another name, or --force")
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("w", encoding="utf-8", newline="\n") as stream:
-            stream.write(recipe_text(guess, path.parent))
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
-        raise StorageError("the recipe could not be written", where=path, found=error.strerror) from None
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_text(path, recipe_text(guess, path.parent), parents=True)
     return path
 
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from sixfold.errors import ModelError
 from sixfold.fetch import Progress
 from sixfold.models import catalogue
 from sixfold.models.pull import pull as pull_model
 
-__all__ = ["Row", "ensure", "pull", "table"]
+__all__ = ["Row", "pull", "table"]
 
 
 @dataclass(frozen=True)
@@ -50,23 +49,3 @@ def table() -> list[Row]:
 def pull(name: str, *, progress: Progress | None = None) -> Path:
     """Bring a base model into the cache; see ``sixfold.models.pull``."""
     return pull_model(name, progress=progress)
-
-
-def ensure(name: str, *, pull: bool = False, progress: Progress | None = None) -> Path:
-    """The folder of a base model.
-
-    Args:
-        name: a name of the catalogue.
-        pull: whether it may be downloaded when it is not in the cache.
-        progress: told one sentence at each step.
-
-    Raises:
-        UsageError: there is no such name.
-        ModelError: it is not on this machine and may not be fetched; the hint is the command that does.
-    """
-    model = catalogue.entry(name)
-    if catalogue.is_local(name):
-        return model.folder
-    if pull:
-        return pull_model(name, progress=progress)
-    raise ModelError(f"the base model {name} is not on this machine yet", hint=f"sixfold models pull {name}")
