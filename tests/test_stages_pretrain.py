@@ -88,6 +88,22 @@ def test_a_decoder_from_nothing_learns_and_writes(architecture: str, corpus: Pat
     assert loaded.config.tie_word_embeddings
 
 
+def test_copies_are_left_out_and_the_report_says_where(tmp_path: Path) -> None:
+    path = tmp_path / "copies.txt"
+    some = texts(100)
+    path.write_text("\n".join([*some, *some[:7], some[3] + " 银行"]) + "\n", encoding="utf-8")
+    text = {"source": str(path), "held_out": 0.1}
+    wanted = parse(
+        {"name": "a", "stages": [{"pretrain": {"corpus": text, "context": 48, "train": {"epochs": 1}, **NEW}}]}
+    )
+    made = run(wanted, runs=tmp_path / "runs")
+    counts = made.stages[0].results["corpus"]["counts"]
+    assert (counts["read"], counts["copies"]) == (108, 7)
+    page = made.report.read_text("utf-8")
+    assert "copies were left out" in page
+    assert f"{path}:101 = {path}:1" in page
+
+
 def test_a_base_goes_on_and_is_measured_before(corpus: Path, base: Path, tmp_path: Path) -> None:
     told: list[str] = []
     results = done(corpus, tmp_path, told, base=str(base), context=64).stages[0].results

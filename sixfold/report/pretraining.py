@@ -112,7 +112,7 @@ def _corpus(stage: Result) -> Section:
     blocks += [_histogram(corpus["histogram"])]
     if corpus["problems"]:
         listed: list[list[Cell]] = [
-            [one["level"], one["what"], one.get("count"), one.get("where") or ""] for one in corpus["problems"]
+            [one["level"], one["what"], one["count"], ", ".join(one["where"])] for one in corpus["problems"]
         ]
         grid = table([("Level", "text"), ("What", "text"), ("Count", "count"), ("Where", "code")], listed)
         blocks.append(Group("What was odd", (grid,)))
