@@ -26,8 +26,8 @@ OURS: dict[str, dict[str, Any]] = {
     "conll2003_en": {"task": "entities", "train": {"epochs": 4}},
     "banking77": {
         "task": "classify",
-        "data": {"split": {"validation": 0.05}, "overlaps": "remove", "allow": ["unseen"]},
-        "train": {"epochs": 12, "learning_rate": 2e-4, "r_drop": 1.0, "patience": None, "metric": "accuracy"},
+        "data": {"overlaps": "remove", "allow": ["unseen"]},
+        "train": {"epochs": 15, "patience": 5, "metric": "accuracy"},
     },
     "sst2_glue": {"task": "classify", "train": {"epochs": 3, "metric": "accuracy", "evaluations": 2}},
     "financial_phrasebank": {"task": "classify", "train": {"epochs": 6, "metric": "accuracy"}},
