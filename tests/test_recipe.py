@@ -102,7 +102,8 @@ def test_every_score_of_a_task_can_be_the_metric() -> None:
         "entities": TokenClassification.score_names,
     }.items():
         for name in names:
-            parse({"name": "a", "stages": [{"finetune": {**STAGE, "task": task, "train": {"metric": name}}}]})
+            stage = {**STAGE, "task": task, "train": {"metric": name}}
+            assert parse({"name": "a", "stages": [{"finetune": stage}]}).stages[0].finetune.train.metric == name  # type: ignore[attr-defined]
 
 
 def test_a_misspelt_size_is_told_with_the_nearest_one() -> None:

@@ -14,6 +14,7 @@ from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoTokeniz
 
 from sixfold.errors import Interrupted, SixfoldError, UsageError
 from sixfold.recipe import Run, Told, parse, run
+from sixfold.stages import pretrain
 
 pytestmark = pytest.mark.usefixtures("own_home")
 
@@ -141,6 +142,20 @@ def test_fine_tuning_starts_from_what_was_pretrained(corpus: Path, tmp_path: Pat
     assert "pretrain" in made.report.read_text("utf-8")
 
 
+def test_a_stopped_run_goes_on_with_the_tokenizer_it_began_with(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = iter([False] * 5 + [True] * 1000)
+    with pytest.raises(Interrupted):
+        run(recipe(corpus, **NEW), runs=tmp_path, told=Told(stop=lambda: next(asked)))
+    kept = (tmp_path / "a/01-pretrain/training/tokenizer/tokenizer.json").read_text("utf-8")
+    monkeypatch.setattr(pretrain, "train_tokenizer", None)  # to train another would fail
+    made = done(corpus, tmp_path, **NEW)
+    again, before = (json.loads(text) for text in ((made.checkpoint / "tokenizer.json").read_text("utf-8"), kept))
+    assert again["model"]["vocab"] == before["model"]["vocab"]
+    assert not [path for path in (made.folder / "01-pretrain/training").iterdir() if path.name.startswith("token")]
+
+
 def test_it_is_skipped_when_unchanged_and_resumed_when_stopped(corpus: Path, tmp_path: Path) -> None:
     whole = done(corpus, tmp_path / "whole", **NEW)
     asked = iter([False] * 12 + [True] * 1000)
@@ -161,6 +176,10 @@ def test_it_is_skipped_when_unchanged_and_resumed_when_stopped(corpus: Path, tmp
         ({"objective": "masked_lm", "model": {"architecture": "llama"}}, "not for llama"),
         ({"objective": "masked_lmm"}, "did you mean 'masked_lm'"),
         ({"train": {"metric": "f1"}}, "there is no metric 'f1'"),
+        ({"objective": "causal_lm", "share": 0.2}, "share would do nothing"),
+        ({"train": {"r_drop": 1.0}}, "train.r_drop would do nothing"),
+        ({"objective": "causal_lm", "train": {"dropout": 0.1}}, "train.dropout would do nothing"),
+        ({"base": "x", "train": {"muon_rate": 0.02}}, "muon_rate"),
         ({"model": {"size": "tinny"}}, "did you mean 'tiny'"),
     ],
 )

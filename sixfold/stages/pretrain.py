@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from sixfold.data.examples import Examples
 from sixfold.data.packing import best_fit
 from sixfold.data.token_store import write_examples
 from sixfold.errors import UsageError
+from sixfold.fetch.folders import replacing
 from sixfold.models import lineage, load, save, sizes
 from sixfold.models.load import Loaded
 from sixfold.models.resolve import Source, resolve
@@ -45,6 +47,17 @@ Objective = Literal["masked_lm", "causal_lm", "sentence_order", "masked_and_orde
 Architecture = Literal["modernbert", "llama", "qwen3"]
 _TOLD_AS = {"schedule": "schedule", "warmup": "warm-up", "weight_decay": "weight decay", "dropout": "dropout"}
 """Keys of training that the recipe may set over what is derived, and the derived value's name."""
+
+_ONLY: dict[str, tuple[str, ...]] = {
+    "share": ("masked_lm", "masked_and_order"),
+    "whole_words": ("masked_lm", "masked_and_order"),
+    "against": ("sentence_order", "masked_and_order"),
+    "order_weight": ("masked_and_order",),
+    "samples": ("causal_lm",),
+    "train.r_drop": (),
+    "train.train_base": (),
+}
+"""Keys that only some objectives read."""
 
 ENCODER_VOCABULARY, DECODER_VOCABULARY = 8_000, 16_000
 
@@ -120,6 +133,15 @@ class Config(_Strict):
         decoder = self.model.architecture in ("llama", "qwen3")
         if self.model.architecture is not None and decoder != (self.kind == "decoder"):
             raise ValueError(f"the objective {self.objective} is not for {self.model.architecture}")
+        chosen = self.model_fields_set | {f"train.{key}" for key in self.train.model_fields_set}
+        idle = sorted(key for key, objectives in _ONLY.items() if key in chosen and self.objective not in objectives)
+        if "train.dropout" in chosen and self.kind == "decoder" and self.base is None:
+            idle.append("train.dropout")
+        if idle:
+            raise ValueError(f"{', '.join(idle)} would do nothing with {self.objective}: leave it out")
+        derived = self.base is None and "optimiser" not in self.train.model_fields_set
+        if self.train.muon_rate is not None and self.train.optimiser != "muon" and not derived:
+            raise ValueError("muon_rate (train.muon_rate) is for optimiser: muon")
         metric, known = self.train.metric, self.new_task().score_names
         if metric is not None and metric not in known:
             raise ValueError(f"there is no metric {metric!r} (train.metric) for {self.objective}: {', '.join(known)}")
@@ -203,6 +225,8 @@ def run(config: Config, context: Context, prepared: Prepared) -> dict[str, Any] 
         return None
     results = _finish(work, prepared, before)
     state.clear(context.training)
+    for name in ("tokens", "tokenizer"):  # the tokenizer is in the checkpoint
+        shutil.rmtree(context.training / name, ignore_errors=True)
     return results
 
 
@@ -221,7 +245,7 @@ def _start(config: Config, context: Context, prepared: Prepared) -> _Work:
             )
         limit = config.context or tokenizer.model_max_length
     else:
-        tokenizer = _new_tokenizer(config, context, corpus)
+        tokenizer = _kept_tokenizer(config, context, corpus)
         limit = config.context or sizes.CONTEXT[config.kind]
         tokenizer.model_max_length = limit
     task = config.new_task().fitted(tokenizer)
@@ -233,7 +257,7 @@ def _start(config: Config, context: Context, prepared: Prepared) -> _Work:
             cuts.append(made.cut)
             yield made.examples
 
-    examples = write_examples(encoded("train"), context.folder / "tokens", vocabulary=len(tokenizer))
+    examples = write_examples(encoded("train"), context.training / "tokens", vocabulary=len(tokenizer))
     cut = _summed(cuts, limit)
     context.tell(f"  {_told(cut, examples)}")
     held_out = task.encode(corpus.held_out, tokenizer, limit, "window").examples
@@ -257,6 +281,15 @@ def _load_base(config: Config, context: Context) -> Loaded:
     for line in (*loaded.notes, f"new weights: {', '.join(loaded.new_weights) or 'none'}"):
         context.tell(f"  {line}")
     return loaded
+
+
+def _kept_tokenizer(config: Config, context: Context, corpus: Corpus) -> Any:
+    """The tokenizer of this training, kept beside its states: trained again, it might be another one."""
+    folder = context.training / "tokenizer"
+    if not folder.is_dir():
+        with replacing(folder) as temporary:
+            _new_tokenizer(config, context, corpus).save_pretrained(temporary)
+    return lone_tokenizer(folder)
 
 
 def _new_tokenizer(config: Config, context: Context, corpus: Corpus) -> Any:
