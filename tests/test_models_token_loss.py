@@ -54,6 +54,6 @@ def test_a_models_loss_at_some_tokens_is_that_of_all_its_logits(model):
     places, target = torch.tensor([0, 2, 5, 9]), torch.tensor([3, 4, 0, 29])
     wanted = cross_entropy(token_logits(model, flat)[places], target, reduction="none")
     torch.testing.assert_close(token_loss.token_loss(model, flat, (places, target))[0], wanted.sum())
-    losses, right = token_loss.token_judged(model, flat, places, target)
+    ((losses, right),) = token_loss.token_judged(model, flat, (places, target))
     torch.testing.assert_close(losses, wanted)
     assert right.tolist() == (token_logits(model, flat)[places].argmax(-1) == target).tolist()

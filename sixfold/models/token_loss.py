@@ -113,10 +113,15 @@ def token_loss(model: Any, flat: Flat, *asked: tuple[Tensor, Tensor]) -> list[Te
     return [summed_cross_entropy(transform(hidden[places]), projection, target) for places, target in asked]
 
 
-def token_judged(model: Any, flat: Flat, places: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """[targets] each token's own loss, and whether the model puts it first; a few tokens' logits at a time."""
+def token_judged(model: Any, flat: Flat, *asked: tuple[Tensor, Tensor]) -> list[tuple[Tensor, Tensor]]:
+    """For each pair as in ``token_loss``: [targets] each token's own loss, and whether the model puts it first."""
     transform, projection = _HEADS[model.config.model_type](model)
-    hidden = transform(hidden_states(model, flat)[places])
+    hidden = hidden_states(model, flat)
+    return [_judged(transform(hidden[places]), projection, target) for places, target in asked]
+
+
+def _judged(hidden: Tensor, projection: nn.Linear, target: Tensor) -> tuple[Tensor, Tensor]:
+    """A few tokens' logits at a time."""
     losses, right = [hidden.new_zeros(0, dtype=torch.float32)], [target.new_zeros(0, dtype=torch.bool)]
     for part, wanted in zip(
         *(tensor.split(max(1, LOGITS // projection.out_features)) for tensor in (hidden, target)), strict=True

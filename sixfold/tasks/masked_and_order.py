@@ -23,7 +23,7 @@ from sixfold.models.head import Head
 from sixfold.tasks.contract import Ask, Batch, Encoded, OnLong, Predictor, Rows, Term
 from sixfold.tasks.masked_lm import SPECIAL, MaskedLM, hide
 from sixfold.tasks.sentence_order import IN_ORDER, SentenceOrder
-from sixfold.tasks.text_loss import TextLoss, judged, measured, summary, terms
+from sixfold.tasks.text_loss import TextLoss, judged_at, measured, summary, terms
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -92,7 +92,7 @@ class MaskedAndOrder:
 
     def collate(self, examples: Examples, rng: np.random.Generator) -> Batch:
         """Pairs put together anew, then words hidden in them."""
-        made = self._order.pairs(examples, rng)
+        made = self._order.pairs(examples, rng.random(len(examples)) < 0.5)
         whole = np.asarray(examples.ragged("kind").values)
         kinds = np.where(made.source < 0, SPECIAL, whole[np.maximum(made.source, 0)]).astype(np.uint8)
         hidden = hide(kinds, self.share, rng, whole_words=self.whole_words)
@@ -175,6 +175,5 @@ def _of(sums: NDArray[np.float64]) -> TextLoss:
 
 
 def _judged(model: torch.nn.Module, batch: Batch) -> list[NDArray]:
-    masked = judged(model, batch)
-    order = judged(model, {**batch, "places": batch["order_places"], "target": batch["order"]})
-    return [np.concatenate(both) for both in zip(masked, order, strict=True)]
+    asked = (batch["places"], batch["target"]), (batch["order_places"], batch["order"])
+    return [np.concatenate(both) for both in zip(*judged_at(model, batch["flat"], *asked), strict=True)]

@@ -149,12 +149,11 @@ class SentenceOrder:
         cut = Cut(len(rows), len(long_rows), lost, added, unlearnable, longest, limit, tuple(long_rows[:5]))
         return Encoded(Examples(columns), cut)
 
-    def pairs(self, examples: Examples, rng: np.random.Generator) -> Pairs:
-        """Put the parts together, half of them out of order."""
+    def pairs(self, examples: Examples, wrong: NDArray[np.bool_]) -> Pairs:
+        """Put the parts together, out of order where ``wrong`` [examples] says so."""
         ids, firsts = examples.ragged("input_ids"), examples.dense("first")
-        wrong = rng.random(len(examples)) < 0.5
         if self.against == "next" and len(examples) == 1:
-            wrong[:] = False  # there is no other text to take from
+            wrong = np.zeros(1, dtype=bool)  # there is no other text to take from
         other = (np.arange(len(examples)) + 1) % max(1, len(examples))
         places, types, order = [], [], []
         for number, (start, end) in enumerate(zip(ids.offsets[:-1], ids.offsets[1:], strict=True)):
@@ -181,7 +180,10 @@ class SentenceOrder:
         )
 
     def collate(self, examples: Examples, rng: np.random.Generator) -> Batch:
-        made = self.pairs(examples, rng)
+        return self._batch(examples, rng.random(len(examples)) < 0.5)
+
+    def _batch(self, examples: Examples, wrong: NDArray[np.bool_]) -> Batch:
+        made = self.pairs(examples, wrong)
         return {"flat": Flat.of(made.ids, made.lengths, made.types), "order": torch.from_numpy(made.order)}
 
     def counts(self, batch: Batch) -> dict[str, float]:
@@ -198,9 +200,8 @@ class SentenceOrder:
 
     def _fixed(self, examples: Examples) -> Batch:
         """Swaps that depend on each example alone: the tokens' sum is even or odd."""
-        task = replace(self, against="order")
-        sums = [int(run.sum()) for run in examples.ragged("input_ids")]
-        return task.collate(examples, _Given([0.0 if total % 2 else 1.0 for total in sums]))  # type: ignore[arg-type]
+        odd = np.array([int(run.sum()) % 2 == 1 for run in examples.ragged("input_ids")])
+        return replace(self, against="order")._batch(examples, odd)
 
     def tune(self, predictions: Sequence[OrderPrediction], rows: Rows) -> Self:
         return self
@@ -223,17 +224,6 @@ class SentenceOrder:
 
     def show(self, prediction: OrderPrediction) -> dict[str, Any]:
         return asdict(prediction)
-
-
-class _Given:
-    """Stands for a random generator where the draws are decided."""
-
-    def __init__(self, draws: list[float]) -> None:
-        self.draws = draws
-
-    def random(self, count: int) -> NDArray[np.float64]:
-        assert count == len(self.draws)
-        return np.array(self.draws)
 
 
 def by_row(row: NDArray[np.int64], answers: Sequence[NDArray]) -> list[OrderPrediction]:

@@ -48,13 +48,24 @@ def terms(model: torch.nn.Module, flat: Flat, asked: Mapping[str, tuple[Tensor, 
 
 
 def judged(model: torch.nn.Module, batch: Batch) -> list[NDArray[np.float64]]:
-    """[nats, targets, right] of each example of a batch."""
-    flat, places, target = batch["flat"], batch["places"], batch["target"]
+    """[nats, targets, right] of each example of a batch with ``places`` and ``target``."""
+    return judged_at(model, batch["flat"], (batch["places"], batch["target"]))[0]
+
+
+def judged_at(model: torch.nn.Module, flat: Flat, *asked: tuple[Tensor, Tensor]) -> list[list[NDArray[np.float64]]]:
+    """For each ([targets] places, [targets] token ids), [nats, targets, right] of each example; one pass for all."""
     if has_split_head(model):
-        losses, right = token_judged(model, flat, places, target)
+        found = token_judged(model, flat, *asked)
     else:
-        logits = token_logits(model, flat)[places].float()
-        losses, right = cross_entropy(logits, target, reduction="none"), logits.argmax(-1) == target
+        whole = token_logits(model, flat)
+        found = [
+            (cross_entropy(whole[places].float(), target, reduction="none"), whole[places].argmax(-1) == target)
+            for places, target in asked
+        ]
+    return [_by_example(flat, places, *one) for (places, _), one in zip(asked, found, strict=True)]
+
+
+def _by_example(flat: Flat, places: Tensor, losses: Tensor, right: Tensor) -> list[NDArray[np.float64]]:
     example = torch.bucketize(places, flat.starts, right=True) - 1
 
     def summed(values: Tensor) -> NDArray[np.float64]:
