@@ -147,7 +147,7 @@ def test_on_the_cpu_few_tokens_are_computed_at_once() -> None:
 
 HOLES = """
 import numpy as np
-from sixfold.score.scorer import give_back
+from sixfold.models.heap import give_back
 resident = lambda: int(open("/proc/self/statm").read().split()[1]) * 4096
 empty = resident()
 blocks = [np.ones(12_000) for _ in range(1000)]

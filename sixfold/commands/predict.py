@@ -153,7 +153,7 @@ class Model:
         return self._each(_stripped(lines))
 
     def _each(self, chunks: Iterable[list[Any]]) -> Iterator[dict[str, Any]]:
-        from sixfold.score.scorer import give_back
+        from sixfold.models.heap import give_back
 
         for chunk in chunks:
             yield from self._answers(self._rows(chunk))[0]

@@ -1,8 +1,9 @@
 """Running a model on a flat batch: the rows' tokens laid end to end, nothing padded.
 
 Where the model's family is known (``_ROW_HEADS``), the whole batch goes through the model as one sequence: linear
-layers, norms and dropout see real tokens only, and attention is computed run by run over rows of equal length, so no
-row sees another. Any other model gets an ordinary padded batch. Both give the same numbers.
+layers, norms and dropout see real tokens (and fewer than ``products.GRAIN`` that fill the batch up), and attention is
+computed run by run over rows of equal length, so no row sees another. Any other model gets an ordinary padded batch.
+Both give the same numbers.
 
 Transformers' own bidirectional mask ignores position ids, so packing an encoder through it would let rows see each
 other: the attention function registered here takes the rows' lengths instead of a mask.
@@ -23,6 +24,8 @@ from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
+
+from sixfold.models.products import fast_products, rounded
 
 PACKED = "sixfold_packed"
 
@@ -99,7 +102,7 @@ class _FlashRuns(torch.autograd.Function):
         """
         given = q.dtype
         q, k, v = q.float(), k.float(), v.float()
-        out = torch.empty(q.shape)
+        out = _blank(q, runs)
         kept = []
         for qs, ks, vs, os in zip(*(_by_run(tensor, runs) for tensor in (q, k, v, out)), strict=True):
             attended, lse = _flash(qs, ks, vs, 0.0, causal and qs.shape[2] > 1, attn_mask=None, scale=scale)
@@ -114,7 +117,7 @@ class _FlashRuns(torch.autograd.Function):
         q, k, v, out, *kept = ctx.saved_tensors
         runs, causal, scale = ctx.settings
         gradient = gradients[0]
-        found = [torch.empty(q.shape) for _ in range(3)]
+        found = [_blank(q, runs) for _ in range(3)]
         tensors = (q, k, v, out, gradient.float().contiguous(), *found)
         for lse, (qs, ks, vs, os, gs, *targets) in zip(
             kept, zip(*(_by_run(tensor, runs) for tensor in tensors), strict=True), strict=True
@@ -129,6 +132,13 @@ class _FlashRuns(torch.autograd.Function):
 
 _flash = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
 _flash_backward = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward
+
+
+def _blank(like: Tensor, runs: list[tuple[int, int]]) -> Tensor:
+    """[tokens, heads, width] not yet written, but for zeros at the tokens that belong to no run."""
+    blank = torch.empty(like.shape)
+    blank[sum(rows * length for rows, length in runs) :] = 0
+    return blank
 
 
 def _by_run(tensor: Tensor, runs: list[tuple[int, int]]) -> list[Tensor]:
@@ -179,11 +189,12 @@ def _packed_attention(
         flat = [tensor[0].transpose(0, 1) for tensor in (query, key, value)]
         return _FlashRuns.apply(*flat, sixfold_runs, causal, scaling)[None], None
     sizes = [rows * length for rows, length in sixfold_runs]
+    filling = query.shape[2] - sum(sizes)
     # split, not slices: its backward is one concatenation, where each slice's would fill a whole tensor
-    parts = [tensor[0].transpose(0, 1).split(sizes) for tensor in (query, key, value)]
+    parts = [tensor[0].transpose(0, 1).split([*sizes, filling]) for tensor in (query, key, value)]
     grouped = query.shape[1] != key.shape[1]
     outputs = []
-    for (rows, length), q, k, v in zip(sixfold_runs, *parts, strict=True):
+    for (rows, length), q, k, v in zip(sixfold_runs, *(part[:-1] for part in parts), strict=True):
         q, k, v = (part.unflatten(0, (rows, length)).transpose(1, 2) for part in (q, k, v))
         windowed = sliding_window is not None and length > sliding_window
         output = scaled_dot_product_attention(
@@ -197,6 +208,7 @@ def _packed_attention(
             enable_gqa=grouped,
         )
         outputs.append(output.transpose(1, 2).flatten(0, 1))
+    outputs.append(query.new_zeros(filling, *outputs[0].shape[1:]))
     return torch.cat(outputs)[None], None
 
 
@@ -213,7 +225,7 @@ def _bert_rows(model: Any, hidden: Tensor, flat: Flat) -> Tensor:
     """The head of BERT, and before it the last layer, of which it reads only each row's first token.
 
     The other tokens are needed as keys and values alone, so their queries and the feed-forward part, five sixths of
-    the layer, are not computed.
+    the layer, are not computed. ``hidden`` is as long as the filled batch.
     """
     layer = model.bert.encoder.layer[-1]
     first = _attend_first(layer, hidden, flat)
@@ -225,7 +237,8 @@ def _attend_first(layer: Any, hidden: Tensor, flat: Flat) -> Tensor:
     attention, first = layer.attention.self, hidden[flat.starts]
     heads = (attention.num_attention_heads, attention.attention_head_size)
     query = attention.query(first).unflatten(-1, heads)
-    key, value = (linear(hidden).unflatten(-1, heads) for linear in (attention.key, attention.value))
+    real = len(flat.input_ids)
+    key, value = (linear(hidden)[:real].unflatten(-1, heads) for linear in (attention.key, attention.value))
     runs = flat.runs()
     rows, tokens = [count for count, _ in runs], [count * length for count, length in runs]
     contexts = []
@@ -243,7 +256,7 @@ def _modernbert_rows(model: Any, hidden: Tensor, flat: Flat) -> Tensor:
     if model.config.classifier_pooling == "mean":
         lengths = torch.tensor(flat.lengths, device=hidden.device)
         rows = torch.repeat_interleave(torch.arange(len(lengths), device=hidden.device), lengths)
-        sums = hidden.new_zeros(len(lengths), hidden.shape[-1]).index_add_(0, rows, hidden)
+        sums = hidden.new_zeros(len(lengths), hidden.shape[-1]).index_add_(0, rows, hidden[: len(rows)])
         pooled = sums / lengths[:, None]
     else:
         pooled = hidden[flat.starts]
@@ -272,11 +285,12 @@ def can_pack(model: nn.Module) -> bool:
 
 @contextmanager
 def _packed(model: Any) -> Iterator[None]:
-    """The model with packed attention, for the length of one call."""
+    """The model with packed attention and fast products, for the length of one call."""
     before = model.config._attn_implementation
     model.config._attn_implementation = PACKED
     try:
-        yield
+        with fast_products(model):
+            yield
     finally:
         model.config._attn_implementation = before
 
@@ -303,11 +317,17 @@ def _typed(model: Any, types: Tensor | None) -> dict[str, Tensor]:
 
 
 def _packed_inputs(model: Any, flat: Flat) -> dict[str, Any]:
+    """The batch as one sequence, filled up with tokens that belong to no row."""
+    filling = rounded(len(flat.input_ids), flat.input_ids.device) - len(flat.input_ids)
+
+    def filled(values: Tensor) -> Tensor:
+        return torch.cat([values, values[:1].expand(filling)])[None]  # an id that the batch has: its row is in use
+
     return {
-        "input_ids": flat.input_ids[None],
-        "position_ids": flat.position_ids[None],
+        "input_ids": filled(flat.input_ids),
+        "position_ids": filled(flat.position_ids),
         "sixfold_runs": flat.runs(),
-        **_typed(model, None if flat.types is None else flat.types[None]),
+        **_typed(model, None if flat.types is None else filled(flat.types)),
     }
 
 
@@ -336,9 +356,11 @@ def token_logits(model: Any, flat: Flat) -> Tensor:
     """[tokens, outputs] of a model with a head on every token (tags, or a vocabulary)."""
     if can_pack(model):
         with _packed(model):
-            return model(**_packed_inputs(model, flat), **_cacheless(model)).logits[0]
+            logits = model(**_packed_inputs(model, flat), **_cacheless(model)).logits[0]
+            return logits[: len(flat.input_ids)]
     inputs = padded(model, flat)
-    return model(**inputs, **_cacheless(model)).logits[inputs["attention_mask"].bool()]
+    with fast_products(model):
+        return model(**inputs, **_cacheless(model)).logits[inputs["attention_mask"].bool()]
 
 
 def row_logits(model: Any, flat: Flat) -> Tensor:
@@ -346,8 +368,10 @@ def row_logits(model: Any, flat: Flat) -> Tensor:
     if can_pack(model):
         with _packed(model), _without_last_layer(model):
             hidden = model.base_model(**_packed_inputs(model, flat), **_cacheless(model)).last_hidden_state[0]
-        return _ROW_HEADS[model.config.model_type](model, hidden, flat)
-    return model(**padded(model, flat), **_cacheless(model)).logits
+        with fast_products(model):
+            return _ROW_HEADS[model.config.model_type](model, hidden, flat)
+    with fast_products(model):
+        return model(**padded(model, flat), **_cacheless(model)).logits
 
 
 def hidden_states(model: Any, flat: Flat) -> Tensor:
@@ -355,6 +379,8 @@ def hidden_states(model: Any, flat: Flat) -> Tensor:
     base = model.base_model
     if can_pack(model):
         with _packed(model):
-            return base(**_packed_inputs(model, flat), **_cacheless(model)).last_hidden_state[0]
+            hidden = base(**_packed_inputs(model, flat), **_cacheless(model)).last_hidden_state[0]
+            return hidden[: len(flat.input_ids)]
     inputs = padded(model, flat)
-    return base(**inputs, **_cacheless(model)).last_hidden_state[inputs["attention_mask"].bool()]
+    with fast_products(model):
+        return base(**inputs, **_cacheless(model)).last_hidden_state[inputs["attention_mask"].bool()]

@@ -12,9 +12,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import linear
 
 from sixfold.models.forward import Flat, hidden_states
+from sixfold.models.products import fast_products, linear
 
 LOGITS = 2**24
 """Logits held at once: 64 MB of fp32."""
@@ -52,9 +52,9 @@ class _SummedCrossEntropy(torch.autograd.Function):
                     of_bias += slope.sum(0)
                 slope = slope.to(precision)
                 if of_hidden is not None:
-                    of_hidden[start : start + step] = slope @ table
+                    of_hidden[start : start + step] = linear(slope, table.T)
                 if of_weight is not None:
-                    of_weight += slope.T @ part
+                    of_weight += linear(slope.T, part.T)
         ctx.save_for_backward(of_hidden, of_weight, of_bias)
         return total
 
@@ -110,14 +110,16 @@ def token_loss(model: Any, flat: Flat, *asked: tuple[Tensor, Tensor]) -> list[Te
     """
     transform, projection = _HEADS[model.config.model_type](model)
     hidden = hidden_states(model, flat)
-    return [summed_cross_entropy(transform(hidden[places]), projection, target) for places, target in asked]
+    with fast_products(model):
+        return [summed_cross_entropy(transform(hidden[places]), projection, target) for places, target in asked]
 
 
 def token_judged(model: Any, flat: Flat, *asked: tuple[Tensor, Tensor]) -> list[tuple[Tensor, Tensor]]:
     """For each pair as in ``token_loss``: [targets] each token's own loss, and whether the model puts it first."""
     transform, projection = _HEADS[model.config.model_type](model)
     hidden = hidden_states(model, flat)
-    return [_judged(transform(hidden[places]), projection, target) for places, target in asked]
+    with fast_products(model):
+        return [_judged(transform(hidden[places]), projection, target) for places, target in asked]
 
 
 def _judged(hidden: Tensor, projection: nn.Linear, target: Tensor) -> tuple[Tensor, Tensor]:

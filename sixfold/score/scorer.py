@@ -6,8 +6,6 @@ in a ledger. Duplicates, caching and the driver of searches are to come on top.
 
 from __future__ import annotations
 
-import ctypes
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,6 +17,7 @@ from numpy.typing import NDArray
 from sixfold.data.batching import padded_tokens, sorted_batches
 from sixfold.data.examples import Examples
 from sixfold.models.forward import Flat, can_pack
+from sixfold.models.products import rounded
 from sixfold.tasks.contract import Ask, Limits
 
 BUDGETS = {"cpu": 2048}
@@ -105,22 +104,10 @@ class Scorer:
         self.ledger.queries += len(lengths)
         self.ledger.model_calls += len(lengths)
         self.ledger.tokens += tokens
-        self.ledger.padded_tokens += tokens if packed else padded_tokens(lengths)
+        self.ledger.padded_tokens += rounded(tokens, self._device) if packed else padded_tokens(lengths)
         if self.progress is not None:
             self.progress(len(lengths))
 
     def generate(self, examples: Examples, limits: Limits) -> list[list[int]]:
         """A scorer writes nothing: tasks that need text get a generator."""
         raise AssertionError("this task needs a generator, not a scorer")
-
-
-def give_back() -> None:
-    """Hand the memory that is free inside the C library's heap back to the system; do so between chunks of work.
-
-    Each batch has other sizes than the one before, so its tensors seldom fit the holes that earlier ones left: bytes
-    in use stay the same and the heap grows. It takes some 20 ms. Only glibc keeps holes, and only it can be asked.
-    """
-    if sys.platform == "linux":
-        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # musl has none
-        if trim is not None:
-            trim(0)

@@ -15,18 +15,21 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from sixfold.data.batching import Indices, Steps, padded_tokens
 from sixfold.data.examples import Examples, Ragged
 from sixfold.errors import DataError, ModelError, unknown
 from sixfold.models.forward import Flat, can_pack
+from sixfold.models.heap import heap_kept
+from sixfold.models.products import rounded
 from sixfold.tasks.contract import AddingTask, Batch, Task, Term, WholeBatchTask
 from sixfold.train import state as states
 from sixfold.train.config import TrainConfig
 from sixfold.train.dropout import byte_dropout_in
 from sixfold.train.events import Choice, Evaluated, Event, Saved, Started, Step, Stopped
-from sixfold.train.optimiser import build, epochs, learning_rate, micro_tokens, optimiser, precision
+from sixfold.train.optimiser import build, epochs, learning_rate, micro_tokens, optimiser, precision, products
 from sixfold.train.r_drop import joined
 from sixfold.train.schedule import factor
 from sixfold.train.vocabulary import UsedRows, tied, used_ids
@@ -159,9 +162,13 @@ class _Run:
             learning_rate=rate,
             grad_norm=norm,
             tokens=tokens,
-            padded_tokens=tokens if self.steps.packed else sum(padded_tokens(part) for part in lengths),
+            padded_tokens=sum(self.computed(part) for part in lengths),
             seconds=time.perf_counter() - start,
         )
+
+    def computed(self, lengths: NDArray) -> int:
+        """Tokens that a micro-batch computes, those that fill it up included."""
+        return rounded(int(lengths.sum()), self.device) if self.steps.packed else padded_tokens(lengths)
 
     def evaluate(self, evaluate: Evaluate, metric: str) -> Evaluated:
         start = time.perf_counter()
@@ -273,6 +280,7 @@ def _start(
         number,
         micro,
         layout,
+        *products(device, str(number.value)),
         Choice("device", str(device), f"{torch.get_num_threads()} threads"),
     ]
     rows = None
@@ -344,6 +352,7 @@ def fit(
         stack.callback(lambda: run.rows.release() if run.rows is not None else None)
         if run.device.type == "cpu":
             stack.enter_context(byte_dropout_in(model))
+            stack.enter_context(heap_kept())
         torch.manual_seed(seed)
         saved = states.load(folder) if folder is not None else None
         if saved is not None:

@@ -11,6 +11,7 @@ from typing import Any, cast
 import torch
 from torch import nn
 
+from sixfold.models.products import prefers_onednn
 from sixfold.train.config import TrainConfig
 from sixfold.train.events import Choice
 from sixfold.train.muon import Muon, matched
@@ -72,6 +73,13 @@ def precision(config: TrainConfig, device: torch.device) -> Choice:
     if has:
         return Choice("precision", "bf16", "this processor multiplies bf16 in hardware")
     return Choice("precision", "fp32", "this processor has no bf16 multiplication")
+
+
+def products(device: torch.device, precision: str) -> list[Choice]:
+    """By which library fp32 matrices are multiplied, where there is a choice."""
+    if device.type != "cpu" or precision != "fp32" or not prefers_onednn():
+        return []
+    return [Choice("matrix products", "oneDNN", "MKL would not use this processor's AVX-512")]
 
 
 def multiplies_bf16(device: torch.device) -> bool:
