@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-import torch
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator, model_validator
 
 from sixfold.data import partition
@@ -18,6 +17,7 @@ from sixfold.models.load import Loaded
 from sixfold.models.shapes import forgets_case, has_types, widen
 from sixfold.score.scorer import Scorer
 from sixfold.stages.context import NAME, Context
+from sixfold.stages.job import Job, Split, training
 from sixfold.stages.rows import DataConfig, Prepared, prepare_rows
 from sixfold.stages.training import device, headline, quantiles, training_results
 from sixfold.tasks.contract import Cut, Encoded, OnLong, Task
@@ -26,9 +26,7 @@ from sixfold.tasks.token_classification import TokenClassification
 from sixfold.text.counting import counted
 from sixfold.train import state
 from sixfold.train.config import TrainConfig
-from sixfold.train.events import Event, Stopped
-from sixfold.train.loop import Evaluate, fit
-from sixfold.train.optimiser import precision
+from sixfold.train.events import Stopped
 from sixfold.train.tracking import tracked
 
 VERSION = 1
@@ -144,7 +142,7 @@ def run(config: Config, context: Context, prepared: Prepared) -> dict[str, Any] 
     for line in prepared.told:
         context.tell(f"  {line}")
     work = _start(config, context, prepared)
-    events = tracked(_training(work), context.training)
+    events = tracked(training(_job(work), context), context.training)
     reason = ""
     for event in context.watch(events):
         if isinstance(event, Stopped):
@@ -264,25 +262,33 @@ def _cut_line(split: str, cut: Cut) -> str:
     return f"{split}: {rows}, [yellow]{cut.long_rows:,} longer than {cut.limit:,} tokens: {done}{bare}[/]"
 
 
-def _training(work: _Work) -> Iterator[Event]:
-    number = precision(work.config.train, device()).value
-    validation = work.rows.rows.get("validation")
+def job(config: Config, context: Context, prepared: Prepared) -> Job:
+    """All that comes before training, done; what is left is to train."""
+    return _job(_start(config, context, prepared))
 
-    def evaluate(model: torch.nn.Module) -> dict[str, float]:
-        scorer = Scorer(model, precision=number)  # type: ignore[arg-type]
-        predictions = work.task.predict(scorer, work.encoded["validation"].examples)
-        return work.task.scores(predictions, validation)
 
-    watched: Evaluate | None = evaluate if validation is not None else None
-    return fit(
-        work.loaded.model,
-        work.task,
-        work.encoded["train"].examples,
-        work.config.train,
-        seed=work.context.seed,
-        folder=work.context.training,
-        evaluate=watched,
-        stop=work.context.stop,
+def _job(work: _Work) -> Job:
+    def judge(predictions: list[Any], rows: Any) -> object:
+        return work.task.evaluate(predictions, rows, seed=work.context.seed)
+
+    def judge_tuned(predictions: list[Any], rows: Any) -> object:
+        return work.task.tune(predictions, rows).evaluate(predictions, rows, seed=work.context.seed)
+
+    splits = {
+        name: Split(work.rows.rows[name], part.examples, judge_tuned, answered=2)
+        if name == "validation"
+        else Split(work.rows.rows[name], part.examples, judge)
+        for name, part in work.encoded.items()
+        if name != "train"
+    }
+    return Job(
+        model=work.loaded.model,
+        tokenizer=work.loaded.tokenizer,
+        task=work.task,
+        train=work.config.train,
+        examples=work.encoded["train"].examples,
+        splits=splits,
+        watched="validation" if "validation" in splits else None,
     )
 
 
