@@ -34,7 +34,7 @@ OURS: dict[str, dict[str, Any]] = {
 }
 DATA = {"split": {"validation": 0.1, "test": 0.1}, "allow": ["overlaps", "unseen"]}
 PLAIN = {"word_shapes": False, "train": {"epochs": 3, "learning_rate": 5e-5}}
-FROZEN = {"word_shapes": False, "train": {"epochs": 5, "learning_rate": 2e-3, "train_base": False}}
+FROZEN = {"word_shapes": False, "train": {"epochs": 5, "train_base": False}}
 
 
 def config_of(name: str, variant: str) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -70,10 +71,19 @@ def _stoppable(console: Console) -> Iterator[Callable[[], bool]]:
         signal.signal(signal.SIGINT, before)
 
 
+def _recipes() -> ModuleType:
+    """The module of recipes, with torch under it."""
+    from sixfold.commands.importing import uncollected
+
+    with uncollected():
+        from sixfold import recipe
+    return recipe
+
+
 def _run(recipe: Recipe, runs: Path) -> None:
-    from sixfold import recipe as recipes
     from sixfold.train.progress import shown
 
+    recipes = _recipes()
     console = _console()
     with _stoppable(console) as stop:
         told = recipes.Told(console.print, lambda events: shown(events, console), stop)
@@ -129,9 +139,7 @@ def run(
     runs: Runs = Path("runs"),
 ) -> None:
     """Run a recipe's stages in order; skip what is done, resume what broke."""
-    from sixfold.recipe import load
-
-    _run(load(recipe), runs)
+    _run(_recipes().load(recipe), runs)
 
 
 @app.command()
@@ -206,7 +214,6 @@ def finetune(
 ) -> None:
     """Fine-tune a base on labelled rows, evaluate it, and write a report."""
     from sixfold.commands.runs import run_name
-    from sixfold.recipe import one_stage
 
     data = {"source": source, "encoding": encoding, "header": _names(header), "columns": _pairs(column)}
     config = {"task": task, "base": base, "data": data}
@@ -214,7 +221,8 @@ def finetune(
         config["scratch"] = {"size": scratch}
     if base is None and scratch is None:
         config["base"] = "minilm-l6"
-    _run(one_stage("finetune", config, set_ or [], name=name or run_name(source), seed=seed), runs)
+    recipe = _recipes().one_stage("finetune", config, set_ or [], name=name or run_name(source), seed=seed)
+    _run(recipe, runs)
 
 
 @app.command()

@@ -271,3 +271,9 @@ def test_the_schedule_holds_for_both_optimisers() -> None:
         (torch.optim.AdamW, {5e-3, 2.5e-3, 1.25e-3, 6.25e-4}),
     ]
     assert rates[1::2] == [(Muon, {1e-2, 5e-3}), (Muon, {5e-3, 2.5e-3})]
+
+
+def test_a_head_on_a_frozen_base_takes_larger_steps() -> None:
+    usual, head = (learning_rate(bert(), TrainConfig(train_base=learns)) for learns in (True, False))
+    assert head.value == pytest.approx(20 * usual.value)
+    assert "only the head learns" in head.reason

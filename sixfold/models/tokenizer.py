@@ -16,21 +16,9 @@ def load_tokenizer(folder: Path, config: Any) -> Any:
     """The tokenizer of a model folder; ``model_max_length`` is never more than the model's positions.
 
     Raises:
-        ModelError: it cannot be read, gives no offsets, or has more tokens than there are embeddings.
+        ModelError: as ``lone_tokenizer``, or it has more tokens than there are embeddings.
     """
-    from transformers import AutoTokenizer
-
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    except Exception as error:  # the Rust tokenizers raise bare Exception for a damaged file
-        raise told("the tokenizer of the model cannot be read", folder, error) from error
-    if not tokenizer.is_fast:
-        raise ModelError(
-            "the tokenizer gives no character offsets, which labels of words and explanations need",
-            where=folder,
-            found=type(tokenizer).__name__,
-            hint="save it as tokenizer.json (transformers' AutoTokenizer with use_fast=True does)",
-        )
+    tokenizer = lone_tokenizer(folder)
     rows = config.get_text_config().vocab_size
     if len(tokenizer) > rows:
         raise ModelError(
@@ -47,12 +35,25 @@ def load_tokenizer(folder: Path, config: Any) -> Any:
 
 
 def lone_tokenizer(folder: Path) -> Any:
-    """A tokenizer in a folder without a model. Raises ModelError as ``load_tokenizer``."""
-    from transformers import PretrainedConfig
+    """The tokenizer in a folder, with a model or without.
 
-    config = PretrainedConfig()
-    config.vocab_size = 2**31  # no model, no limit
-    return load_tokenizer(folder, config)
+    Raises:
+        ModelError: it cannot be read, or gives no offsets.
+    """
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except Exception as error:  # the Rust tokenizers raise bare Exception for a damaged file
+        raise told("the tokenizer of the model cannot be read", folder, error) from error
+    if not tokenizer.is_fast:
+        raise ModelError(
+            "the tokenizer gives no character offsets, which labels of words and explanations need",
+            where=folder,
+            found=type(tokenizer).__name__,
+            hint="save it as tokenizer.json (transformers' AutoTokenizer with use_fast=True does)",
+        )
+    return tokenizer
 
 
 def settle_padding(tokenizer: Any, config: Any) -> tuple[str, ...]:
