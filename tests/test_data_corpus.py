@@ -284,3 +284,10 @@ def test_check_prints_what_a_corpus_holds_and_what_was_left_out() -> None:
     assert "warning: control characters stand in the text (corpus.txt:34)" in printed
     assert "note: near-copies were left out (corpus.txt:32 = corpus.txt:2)" in printed
     assert printed[-1] == "no errors, 1 warning"
+
+
+def test_a_tagged_corpus_is_read_as_text() -> None:
+    rows = [{"words": text(number).split(), "tags": ["O"] * 30} for number in range(30)]
+    Path("tagged.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    corpus = prepare_corpus("tagged.jsonl", held_out=0.1)
+    assert all_texts(corpus) == {text(number) for number in range(30)}

@@ -9,6 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sixfold import text
+from sixfold.text import segment
 
 MIXED = st.text(
     alphabet=st.one_of(st.sampled_from(" \n.。！?；\"”’-'3Aé我爱北京,\u0301\u200d\u093f한か"), st.characters())
@@ -92,3 +93,18 @@ def test_units_count_words_and_single_chinese_characters() -> None:
 
 def test_texts_are_compared_without_case_width_and_extra_blanks() -> None:
     assert text.normal("  Ｈello\u3000\n WORLD ") == text.normal("hello world") == "hello world"
+
+
+@pytest.mark.parametrize(
+    ("pieces", "written"),
+    [
+        (["Peter", "lives", "in", "Rome", "."], "Peter lives in Rome ."),
+        (["１", "２", "月", "，", "中", "共"], "１２月，中共"),
+        (["用", "Python", "写", "code", "review", "。"], "用Python写code review。"),
+        (["서울", "에서"], "서울 에서"),
+        (["", "a", "", "b"], "a b"),
+        ([], ""),
+    ],
+)
+def test_words_are_written_out_with_spaces_where_the_script_has_them(pieces: list[str], written: str) -> None:
+    assert segment.written_out(pieces) == written

@@ -21,10 +21,12 @@ from sixfold.data.near_duplicates import banding, originals
 from sixfold.data.sources import FILE, LINE
 from sixfold.errors import DataError, Level, Problem, Problems, UsageError, unknown
 from sixfold.text.counting import counted
+from sixfold.text.segment import written_out
 
 if TYPE_CHECKING:
     import datasets
 
+WORDS = "words"
 TEXT = Column("text", "text", names=("text", "content", "document", "sentence"), help="what is learnt from")
 NEAR = ("remove", "count", "off")
 THRESHOLD = 0.8
@@ -179,13 +181,30 @@ def _pool(
             hint="give one: source: {train: FILE, validation: FILE}",
         )
     held = [name for name in ("validation", "test") if name in splits][:1]
-    used = {name: splits[name] for name in (*held, "train")}
+    used = {name: _written_out(splits[name], columns) for name in (*held, "train")}
     heads = datasets.DatasetDict({name: rows.select(range(min(1, len(rows)))) for name, rows in used.items()})
     checked = checking.check(heads, [TEXT], columns)
     Problems([problem for problem in checked.errors if problem not in checked.droppable]).raise_errors()
     made = [_texts(rows, checked.mapping["text"]) for rows in used.values()]
     unused = tuple(f"the split {name} is not used" for name in splits if name not in used)
     return datasets.concatenate_datasets(made), len(made[0]) if held else 0, unused
+
+
+def _written_out(rows: datasets.Dataset, columns: Mapping[str, str] | None) -> datasets.Dataset:
+    """Rows of words, as a tagged corpus has them, get a column of text; others stay as they are.
+
+    In memory: tagging is work by hand, so that such corpora are small.
+    """
+    if columns or WORDS not in rows.column_names or set(TEXT.names) & set(rows.column_names):
+        return rows
+    if getattr(rows.features[WORDS], "feature", None) is None:
+        return rows
+    return rows.map(
+        lambda batch: {"text": [written_out(words) for words in batch[WORDS]]},
+        batched=True,
+        keep_in_memory=True,
+        remove_columns=[name for name in rows.column_names if name not in (FILE, LINE)],
+    )
 
 
 def _texts(rows: datasets.Dataset, name: str) -> datasets.Dataset:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from sixfold.text.language import HAN
@@ -116,6 +116,20 @@ def _glued(string: str, before: Span, start: int) -> bool:
     return (unicodedata.category(last)[0] == "M" or last == "\u200d") and (
         last == "\u200d" or (string[start].isalpha() and string[before.start].isalpha())
     )
+
+
+def written_out(pieces: Iterable[str]) -> str:
+    """The words as a text: with a space between two, but not beside a wide character such as a Chinese one."""
+    text = ""
+    for piece in pieces:
+        apart = text and piece and not (_is_wide(text[-1]) or _is_wide(piece[0]))
+        text += f" {piece}" if apart else piece
+    return text
+
+
+def _is_wide(character: str) -> bool:
+    """As Chinese and Japanese characters, their marks, and full-width digits are. Korean puts spaces between words."""
+    return unicodedata.east_asian_width(character) in "WF" and not "\uac00" <= character <= "\ud7a3"
 
 
 def units(string: str) -> int:
