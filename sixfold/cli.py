@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,7 @@ import typer
 from sixfold import __version__
 from sixfold.errors import Interrupted, SixfoldError, UsageError
 from sixfold.text.counting import counted
+from sixfold.train.torchrun import started
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -46,6 +48,9 @@ Header = Annotated[
 TaskName = Annotated[str, typer.Option("--task", help="classify, entities, or a task's full name.")]
 Runs = Annotated[Path, typer.Option("--runs", help="Folder that holds the runs.")]
 
+FORWARDED = 3.0
+"""Seconds in which torchrun hands on a Ctrl-C that this process has had from the terminal too."""
+
 
 def _console(*, stderr: bool = False) -> Console:
     from rich.console import Console
@@ -56,12 +61,14 @@ def _console(*, stderr: bool = False) -> Console:
 @contextmanager
 def _stoppable(console: Console) -> Iterator[Callable[[], bool]]:
     """Ctrl-C asks the work to save and stop; a second one stops at once."""
-    asked: list[int] = []
+    asked: list[float] = []
 
     def ask(number: int, frame: Any) -> None:
-        if asked:
+        if asked and time.monotonic() - asked[0] > (FORWARDED if started()[1] > 1 else 0):
             raise KeyboardInterrupt
-        asked.append(number)
+        if asked:
+            return
+        asked.append(time.monotonic())
         console.print("  [yellow]stopping after this step (Ctrl-C again: at once)[/]")
 
     before = signal.signal(signal.SIGINT, ask)
@@ -84,12 +91,25 @@ def _run(recipe: Recipe, runs: Path) -> None:
     from sixfold.train.progress import shown
 
     recipes = _recipes()
+    from sixfold.train.processes import joined
+
     console = _console()
-    with _stoppable(console) as stop:
+    with joined(), _stoppable(console) as stop:
         told = recipes.Told(console.print, lambda events: shown(events, console), stop)
         done = recipes.run(recipe, runs=runs, told=told)
     console.print(f"checkpoint: {done.checkpoint}")
     console.print(f"report: {done.report}")
+
+
+def _follows() -> bool:
+    """Whether this process was started to help the first one train; it has then done so."""
+    if started()[0] == 0:
+        return False
+    _recipes()
+    from sixfold.train.many import follow
+
+    follow()
+    return True
 
 
 def _write(lines: Iterable[str]) -> None:
@@ -126,11 +146,22 @@ def _names(given: str | None) -> list[str] | None:
 
 @app.callback()
 def _root(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
     """Take a language model through its whole life on hardware your team owns."""
+    rank, world = started()
+    if world == 1 or context.invoked_subcommand in ("run", "finetune"):
+        return
+    if rank:
+        raise typer.Exit(UsageError.exit_code)  # the first process says why
+    raise UsageError(
+        "only run and finetune work in several processes",
+        found=f"{context.invoked_subcommand}, started in {world} by torchrun",
+        hint="start it without torchrun",
+    )
 
 
 @app.command()
@@ -139,6 +170,8 @@ def run(
     runs: Runs = Path("runs"),
 ) -> None:
     """Run a recipe's stages in order; skip what is done, resume what broke."""
+    if _follows():
+        return
     _run(_recipes().load(recipe), runs)
 
 
@@ -213,6 +246,8 @@ def finetune(
     runs: Runs = Path("runs"),
 ) -> None:
     """Fine-tune a base on labelled rows, evaluate it, and write a report."""
+    if _follows():
+        return
     from sixfold.commands.runs import run_name
 
     data = {"source": source, "encoding": encoding, "header": _names(header), "columns": _pairs(column)}

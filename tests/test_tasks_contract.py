@@ -18,7 +18,8 @@ from sixfold.tasks.contract import PreparedTask, Task, WholeBatchTask
 from sixfold.tasks.registry import TASKS, task_class
 from sixfold.train.config import TrainConfig
 from sixfold.train.events import Evaluated, Step
-from sixfold.train.loop import _cached_backward, _summed_backward, fit
+from sixfold.train.learner import _cached_backward, _summed_backward
+from sixfold.train.loop import fit
 
 SIZES = {
     "hidden_size": 32,

@@ -14,7 +14,7 @@ from transformers import BertConfig, BertForMaskedLM, BertForSequenceClassificat
 
 from sixfold.data.examples import Examples, Ragged
 from sixfold.tasks.text_classification import TextClassification
-from sixfold.train import loop, vocabulary
+from sixfold.train import learner, vocabulary
 from sixfold.train.config import TrainConfig
 from sixfold.train.events import Started, Step
 from sixfold.train.loop import fit
@@ -38,7 +38,7 @@ def examples() -> Examples:
 
 def trained(*, whole: bool, monkeypatch: pytest.MonkeyPatch, **config: Any) -> tuple[dict[str, torch.Tensor], list]:
     if whole:
-        monkeypatch.setattr(loop, "tied", lambda model: True)  # the loop then trains the whole table
+        monkeypatch.setattr(learner, "tied", lambda model: True)  # the loop then trains the whole table
     model, settings = classifier(), TrainConfig(epochs=3, batch=8, learning_rate=1e-2, precision="fp32", **config)
     events = list(fit(model, TextClassification(labels=("a", "b")), examples(), settings, seed=3))
     monkeypatch.undo()

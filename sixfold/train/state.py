@@ -144,6 +144,12 @@ def save(state: State, folder: Path) -> Path:
     return target
 
 
+def newest(folder: Path) -> tuple[int, Path] | None:
+    """The last saved state in ``folder``: its step, and where it is."""
+    states = _states(folder)
+    return (int(states[-1].name.removeprefix(_PREFIX)), states[-1]) if states else None
+
+
 def _states(folder: Path) -> list[Path]:
     return sorted(folder.glob(f"{_PREFIX}*"))
 
@@ -160,18 +166,18 @@ def _remove(paths: Iterable[Path]) -> None:
 
 def load(folder: Path) -> State | None:
     """The newest state in ``folder``, or None. Raises ModelError when it cannot be read."""
-    states = _states(folder)
-    if not states:
+    found = newest(folder)
+    if found is None:
         return None
-    newest = states[-1]
+    _, last = found
     try:
-        progress = Progress(**json.loads((newest / "progress.json").read_text(encoding="utf-8")))
-        tensors = {name: load_file(newest / f"{name}.safetensors") for name in ("weights", "best", "optimiser", "rng")}
+        progress = Progress(**json.loads((last / "progress.json").read_text(encoding="utf-8")))
+        tensors = {name: load_file(last / f"{name}.safetensors") for name in ("weights", "best", "optimiser", "rng")}
     except (OSError, ValueError, TypeError, SafetensorError) as error:
         raise ModelError(
             f"the saved training state cannot be read: {error}",
-            where=newest,
-            hint=f"remove {newest} to start this stage again",
+            where=last,
+            hint=f"remove {last} to start this stage again",
         ) from error
     return State(progress, **tensors)
 
