@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 WORKERS ?= 2
 
-.PHONY: demo demo-finetune fetched test test-all lint fmt clean
+.PHONY: demo demo-pretrain demo-finetune fetched test test-all lint fmt clean
 
 # Reinstalled only when pyproject.toml changes.
 $(STAMP): pyproject.toml
@@ -13,15 +13,15 @@ $(STAMP): pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	touch $@
 
-demo: demo-finetune
+demo: demo-pretrain demo-finetune
 
 # Brings the text and the base model here; what follows needs no network.
 fetched: $(STAMP)
 	$(BIN)/sixfold models pull minilm-l6
 	$(BIN)/sixfold data pull chatterbot_topics_en peoples_daily_ner
 
-demo-finetune: fetched
-	$(BIN)/sixfold run recipes/demo.yaml
+demo-pretrain demo-finetune: fetched
+	$(BIN)/sixfold run recipes/$@.yaml
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
