@@ -241,8 +241,8 @@ def test_the_recipes_that_come_along_can_be_read(path: Path) -> None:
     recipe = load(path)
     assert recipe.name == path.stem
     for entry in recipe.stages:
-        source = entry.finetune.data.source.partition(":")[0]
-        assert source in data_catalogue.names()
+        given = entry.finetune.data if entry.finetune is not None else entry.pretrain.corpus
+        assert given.source.partition(":")[0] in data_catalogue.names()
 
 
 @pytest.mark.parametrize("name", ["conll2003", "banking77", "sst2", "phrasebank"])
