@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -48,9 +47,6 @@ Header = Annotated[
 TaskName = Annotated[str, typer.Option("--task", help="classify, entities, or a task's full name.")]
 Runs = Annotated[Path, typer.Option("--runs", help="Folder that holds the runs.")]
 
-FORWARDED = 3.0
-"""Seconds in which torchrun hands on a Ctrl-C that this process has had from the terminal too."""
-
 
 def _console(*, stderr: bool = False) -> Console:
     from rich.console import Console
@@ -61,14 +57,12 @@ def _console(*, stderr: bool = False) -> Console:
 @contextmanager
 def _stoppable(console: Console) -> Iterator[Callable[[], bool]]:
     """Ctrl-C asks the work to save and stop; a second one stops at once."""
-    asked: list[float] = []
+    asked: list[int] = []
 
     def ask(number: int, frame: Any) -> None:
-        if asked and time.monotonic() - asked[0] > (FORWARDED if started()[1] > 1 else 0):
-            raise KeyboardInterrupt
         if asked:
-            return
-        asked.append(time.monotonic())
+            raise KeyboardInterrupt
+        asked.append(number)
         console.print("  [yellow]stopping after this step (Ctrl-C again: at once)[/]")
 
     before = signal.signal(signal.SIGINT, ask)

@@ -77,7 +77,7 @@ class _Run:
             raise ModelError(
                 "the saved training state is of another model, another optimiser or other examples",
                 where=folder,
-                hint=f"remove {folder} to start this stage again",
+                hint=f"go on with what it was saved from, or remove {folder} to start this stage again",
             )
         self.progress = state.progress
         self.learner.put(state.weights)

@@ -26,17 +26,16 @@ from sixfold.train import state as states
 from sixfold.train.config import TrainConfig
 from sixfold.train.events import Choice
 from sixfold.train.learner import USED_ROWS, Learnt, Position, learning, shapes, trained_rows
-from sixfold.train.optimiser import optimiser
 from sixfold.train.processes import Message, Processes
-from sixfold.train.sharded import Job, Sharded
+from sixfold.train.sharded import Blueprint, Sharded
 
 
 def refuse(config: TrainConfig) -> None:
     """Raises UsageError for what several processes cannot do."""
-    if config.optimiser == "muon":
+    if config.optimiser == "muon" or config.muon_rate is not None:
         raise UsageError(
             "Muon learns in one process only: it needs each matrix whole",
-            where="train.optimiser",
+            where="train.optimiser" if config.optimiser == "muon" else "train.muon_rate",
             hint="leave it out or set adamw; or start the run without torchrun",
         )
 
@@ -70,19 +69,19 @@ class Many:
         self._table = _name_of(model.get_input_embeddings().weight, model) if self._used is not None else None
         self._fresh = True
         self.choices = [
-            optimiser(model, self._parameters, config),
+            Choice("optimiser", "adamw", "for every parameter; Muon would need each matrix whole"),
             Choice(
                 "processes",
                 processes.world,
                 "each holds a part of the weights (FSDP2) and computes a part of every step",
             ),
         ]
-        job = Job.of(model, task, config, table=self._table, rate=rate, autocast=autocast)
+        plan = Blueprint.of(model, task, config, table=self._table, rate=rate, autocast=autocast)
         processes.folder = folder
         device = next(model.parameters()).device
-        told = {"job": job.plain(), "device": device.type, "folder": None if folder is None else str(folder)}
-        with self._together("job", told):
-            self._sharded = Sharded(job, processes, device)
+        told = {"plan": plan.plain(), "device": device.type, "folder": None if folder is None else str(folder)}
+        with self._together("build", told):
+            self._sharded = Sharded(plan, processes, device)
             self._sharded.put(dict(model.named_parameters()), frozen=True)
 
     @contextmanager
@@ -172,8 +171,8 @@ def follow() -> None:
     """The work of every process but the first: to do what that one tells, until it says that all is done.
 
     Raises:
-        SixfoldError: another process ended, and no process that comes before this one is left to say so.
-        SystemExit: another process ended, and one of those says so.
+        SixfoldError: the first process ended without a word, and this one is to tell.
+        SystemExit: a process ended, and another one tells.
     """
     with running.joined() as processes:
         assert processes is not None
@@ -181,7 +180,8 @@ def follow() -> None:
             with processes.together(), heap_kept():
                 _obey(processes)
         except SixfoldError as error:
-            if processes.pids and set(range(processes.rank)) - set(processes.ended()):
+            first_lives = processes.pids and 0 not in processes.ended()
+            if first_lives or not processes.first_to_tell():
                 raise SystemExit(error.exit_code) from error
             raise
 
@@ -190,12 +190,12 @@ def _obey(processes: Processes) -> None:
     sharded: Sharded | None = None
     while (message := processes.heard()).do != "end":
         told = message.content
-        if message.do == "job":
+        if message.do == "build":
             processes.folder = None if told["folder"] is None else Path(told["folder"])
-            sharded = Sharded(Job(**told["job"]), processes, torch.device(told["device"]))
+            sharded = Sharded(Blueprint(**told["plan"]), processes, torch.device(told["device"]))
             sharded.put(None, frozen=True)
             continue
-        assert sharded is not None, "a job comes first"
+        assert sharded is not None, "a model comes first"
         if message.do == "learn":
             sharded.learn(_received(message), told["sizes"], tuple(told["position"]), told["rate"])
         elif message.do == "whole":

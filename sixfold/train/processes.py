@@ -79,6 +79,7 @@ class Processes:
         rank: this process's number; 0 is the first.
         world: how many there are.
         pids: one a process; empty where some run on another machine.
+        store: what torchrun keeps for all of them.
         folder: where the states of the training under way are kept.
         broken: one of them ended, or stopped in the middle of something: no message would arrive any more.
     """
@@ -86,6 +87,7 @@ class Processes:
     rank: int
     world: int
     pids: list[int]
+    store: dist.Store
     folder: Path | None = None
     broken: bool = field(default=False)
 
@@ -132,6 +134,13 @@ class Processes:
             if found or time.monotonic() >= until or not self.pids:
                 return found
             time.sleep(0.05)
+
+    def first_to_tell(self) -> bool:
+        """Whether no process has told yet why the run ends. From now on, one has."""
+        try:
+            return self.store.add("told", 1) == 1
+        except RuntimeError:  # the store went with the process that kept it
+            return True
 
     def lost(self, ended: list[int]) -> SixfoldError:
         """The error that tells who ended, and from where the run will go on."""
@@ -192,11 +201,14 @@ def joined() -> Iterator[Processes | None]:
         return
     if on_one_machine() and sys.platform == "linux":
         os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")  # nothing on the network, where others may listen
-    dist.init_process_group("cpu:gloo,cuda:nccl" if _takes_gpu() else "gloo", timeout=PATIENCE)
+    backend = "cpu:gloo,cuda:nccl" if _takes_gpu() else "gloo"
+    store, *_ = next(dist.rendezvous("env://", rank, world, timeout=PATIENCE))
+    store = dist.PrefixStore("sixfold", store)
+    dist.init_process_group(backend, store=store, rank=rank, world_size=world, timeout=PATIENCE)
     pids = torch.zeros(world, dtype=torch.int64)
     pids[rank] = os.getpid()
     dist.all_reduce(pids)
-    processes = Processes(rank, world, pids.tolist() if on_one_machine() else [])
+    processes = Processes(rank, world, pids.tolist() if on_one_machine() else [], store)
     before = _settled(processes)
     _current = processes
     try:
@@ -205,8 +217,10 @@ def joined() -> Iterator[Processes | None]:
             with processes.together():
                 processes.tell("end")
     except BaseException:
-        if rank == 0 and not processes.broken:
-            processes.tell("end")
+        if rank == 0:
+            processes.first_to_tell()
+            if not processes.broken:
+                processes.tell("end")
         raise
     finally:
         _current = None

@@ -37,7 +37,7 @@ _TASKS = "sixfold.tasks."
 
 
 @dataclass(frozen=True)
-class Job:
+class Blueprint:
     """What each process must know to build its part of a training, ready for JSON. The weights come later.
 
     Attributes:
@@ -65,8 +65,10 @@ class Job:
     autocast: bool
 
     @classmethod
-    def of(cls, model: Any, task: Task, config: TrainConfig, *, table: str | None, rate: float, autocast: bool) -> Job:
-        """The job of training a model of transformers' own classes on a task of ours.
+    def of(
+        cls, model: Any, task: Task, config: TrainConfig, *, table: str | None, rate: float, autocast: bool
+    ) -> Blueprint:
+        """Of training a model of transformers' own classes on a task of ours.
 
         Raises:
             UsageError: the model's class or the task is somebody else's, and other processes could not build it.
@@ -142,13 +144,13 @@ def _layers(model: Any) -> Sequence[nn.Module]:
 class Sharded:
     """One process's part of a model and its optimiser."""
 
-    def __init__(self, job: Job, processes: Processes, device: torch.device) -> None:
+    def __init__(self, plan: Blueprint, processes: Processes, device: torch.device) -> None:
         self.processes = processes
         self.device = device
-        self.task = job.new_task()
-        self.config = TrainConfig(**job.train)
-        self.autocast = job.autocast
-        model = job.new_model().to(device)
+        self.task = plan.new_task()
+        self.config = TrainConfig(**plan.train)
+        self.autocast = plan.autocast
+        model = plan.new_model().to(device)
         self._root = _Loss(model, self.task, self.config.r_drop).train()
         mesh = init_device_mesh(device.type, (processes.world,))
         for module in (*_layers(model), self._root):
@@ -157,11 +159,11 @@ class Sharded:
             shard.set_gradient_divide_factor(1.0)
             shard.set_force_sum_reduction_for_comms(True)
         self._all = {name: cast(DTensor, parameter) for name, parameter in model.named_parameters()}
-        self._learning = {name: self._all[name] for name in job.learning}
-        self._named = {name: parameter for name, parameter in self._learning.items() if name != job.table}
-        if job.table is not None:
-            self._named[USED_ROWS] = self._learning[job.table]  # where one process has it, so that states are alike
-        self.optimisers = build(model, cast(Any, self._named), self.config, job.rate)
+        self._learning = {name: self._all[name] for name in plan.learning}
+        self._named = {name: parameter for name, parameter in self._learning.items() if name != plan.table}
+        if plan.table is not None:
+            self._named[USED_ROWS] = self._learning[plan.table]  # where one process has it, so that states are alike
+        self.optimisers = build(model, cast(Any, self._named), self.config, plan.rate)
         self._changes = ExitStack()
         if device.type == "cpu":
             self._changes.enter_context(byte_dropout_in(self._root))
