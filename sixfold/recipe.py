@@ -20,6 +20,7 @@ from sixfold.report import show
 from sixfold.stages import finetune, pretrain
 from sixfold.stages.context import NAME, Context, Watch, owned, write_json
 from sixfold.text.counting import counted
+from sixfold.train import many, processes
 
 if TYPE_CHECKING:
     from sixfold.commands.predict import Model
@@ -304,6 +305,7 @@ def run(recipe: Recipe, *, runs: Path = Path("runs"), told: Told | None = None) 
     time is skipped; one that broke goes on from its last saved state.
 
     Raises:
+        UsageError: the recipe asks for what several processes cannot do.
         SixfoldError: whatever a stage refuses; Interrupted after Ctrl-C, with the state saved.
     """
     told = told or Told()
@@ -311,6 +313,9 @@ def run(recipe: Recipe, *, runs: Path = Path("runs"), told: Told | None = None) 
     done: list[Done] = []
     parent: Path | None = None
     stages = [_chosen(entry) for entry in cast(list[BaseModel], recipe.stages)]
+    if processes.current() is not None:
+        for _, config in stages:
+            many.refuse(config.train)
     names = [f"{number:02d}-{getattr(config, 'name', None) or kind}" for number, (kind, config) in enumerate(stages, 1)]
     with owned(folder):
         write_json(folder / LISTED, {"stages": names})

@@ -33,7 +33,7 @@ from sixfold.tasks.masked_and_order import MaskedAndOrder
 from sixfold.tasks.masked_lm import MaskedLM
 from sixfold.tasks.sentence_order import SentenceOrder
 from sixfold.text.counting import counted
-from sixfold.train import state
+from sixfold.train import processes, state
 from sixfold.train.config import TrainConfig
 from sixfold.train.events import Event, Stopped
 from sixfold.train.loop import fit
@@ -337,6 +337,7 @@ def _new_model(
         context=limit,
     )
     chosen = config.train.model_fields_set
+    several = processes.current() is not None  # then AdamW is derived in place of Muon; training tells why
     plan = sizes.training(
         config.kind,
         width=shape.width,
@@ -345,11 +346,11 @@ def _new_model(
         context=limit,
         epochs=config.train.epochs,
         batch_tokens=config.train.batch * limit if "batch" in chosen else None,
-        optimiser=config.train.optimiser if "optimiser" in chosen else None,
+        optimiser=config.train.optimiser if "optimiser" in chosen or several else None,
         learning_rate=config.train.learning_rate,
         muon_rate=config.train.muon_rate,
     )
-    given_anyway = {_TOLD_AS[key] for key in chosen if key in _TOLD_AS}
+    given_anyway = {_TOLD_AS[key] for key in chosen if key in _TOLD_AS} | ({"optimiser"} if several else set())
     for value in (*told, *(value for value in plan.told if value.name not in given_anyway)):
         context.tell(f"  {value.name}: {value.value} ({value.reason})")
     dropout = plan.dropout if config.train.dropout is None else config.train.dropout
