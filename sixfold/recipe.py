@@ -352,8 +352,11 @@ def _stage(kind: str, config: Any, context: Context) -> Done:
         context.tell("  unchanged: skipped")
         return Done(context.folder.name, context.folder, results, skipped=True)
     if not same:
+        changes = _changes(old, inputs)
+        if before.get("status") != "done" and context.unfinished:
+            raise _other_training(context, changes if before else {})
         if before:
-            changed = _difference(old, inputs)
+            changed = ", ".join(changes) or "nothing known"
             context.tell(f"  changed since the last run ({changed}): starts anew")
         shutil.rmtree(context.training, ignore_errors=True)
     write_json(note, {"fingerprint": fingerprint, "status": "started", "kind": kind, "inputs": inputs})
@@ -390,10 +393,28 @@ def _as_now(module: Any, inputs: Mapping[str, Any]) -> Mapping[str, Any]:
         return inputs
 
 
-def _difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    """Which inputs changed, by name."""
+def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Which inputs changed, by name: the old value and the new one."""
     old, new = dict(show.flat(before)), dict(show.flat(now))
-    return ", ".join(sorted(key for key in old.keys() | new.keys() if old.get(key) != new.get(key))) or "nothing known"
+    return {
+        key: (old.get(key), new.get(key)) for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key)
+    }
+
+
+def _other_training(context: Context, changes: Mapping[str, tuple[Any, Any]]) -> UsageError:
+    """A training that was stopped is worth hours: a slip in the recipe must not throw it away."""
+    told = "; ".join(f"{key}: {_value(key, old)} -> {_value(key, new)}" for key, (old, new) in changes.items())
+    return UsageError(
+        "a training was stopped here, and its inputs have changed since",
+        where=context.training,
+        found=told or f"{DONE}, which said what they were, is missing or damaged",
+        hint=f"to go on, put back what changed; to start anew, delete {context.training} or give the run another name",
+    )
+
+
+def _value(key: str, value: Any) -> str:
+    """A value as a recipe has it; of a digest as much as tells two apart."""
+    return str(value)[:12] if key.startswith("data.") and value is not None else json.dumps(value, ensure_ascii=False)
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from sixfold.data.files import EXTENSIONS
 from sixfold.models import catalogue as model_catalogue
 from sixfold.models.scratch import SIZES
 from sixfold.recipe import Recipe, load, parse
-from sixfold.stages import pretrain
+from sixfold.stages import pretrain_config as pretrain
 from sixfold.stages.finetune import Config, ScratchConfig
 from sixfold.stages.rows import DataConfig
 from sixfold.tasks.registry import SHORT, TASKS, full_name, task_class
@@ -49,6 +49,7 @@ KEYS = {
         "corpus": pretrain.CorpusConfig,
         "tokenizer": pretrain.TokenizerConfig,
         "model": pretrain.ModelConfig,
+        "extend": pretrain.ExtendConfig,
     },
 }
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))

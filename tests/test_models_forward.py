@@ -32,6 +32,16 @@ CONFIGS = {
     ),
     "llama": lambda: LlamaConfig(**SIZES, num_key_value_heads=2, num_labels=3, pad_token_id=0),
     "qwen3": lambda: Qwen3Config(**SIZES, num_key_value_heads=2, head_dim=8, num_labels=3, pad_token_id=0),
+    "qwen3-window": lambda: Qwen3Config(
+        **SIZES,
+        num_key_value_heads=2,
+        head_dim=8,
+        num_labels=3,
+        pad_token_id=0,
+        use_sliding_window=True,
+        sliding_window=4,
+        layer_types=["full_attention", "sliding_attention", "sliding_attention"],
+    ),
     "distilbert": lambda: DistilBertConfig(dim=32, n_layers=2, n_heads=4, hidden_dim=48, vocab_size=50, num_labels=3),
 }
 PACKED = sorted(set(CONFIGS) - {"distilbert"})

@@ -217,6 +217,25 @@ def test_long_contexts_get_local_attention_and_a_larger_rope_base() -> None:
     assert shape("decoder", "tiny", context=8192)[0].window is None
 
 
+@torch.no_grad()
+def test_a_window_that_is_set_is_that_of_two_of_three_layers() -> None:
+    near, far = "sliding_attention", "full_attention"
+    size, told = shape("decoder", "mini", width=32, heads=2, context=64, window=8)
+    assert ("attention", "local (8)") in [(each.name, each.value) for each in told]
+    model = decoder(size, byte_tokenizer(64), seed=1, architecture="qwen3")
+    assert (model.config.layer_types, model.config.sliding_window) == ([far, near, near, far], 8)
+    model.config.layer_types[:] = [near] * 4
+    ids = torch.randint(5, 200, (1, 40), generator=torch.Generator().manual_seed(0))
+    changed = ids.clone()
+    changed[0, 0] += 1
+    seen = (model(ids).logits - model(changed).logits)[0].abs().amax(-1) > 1e-6
+    assert seen[: 4 * 7 + 1].all()
+    assert not seen[4 * 7 + 1 :].any(), "four layers reach back four windows"
+    assert shape("encoder", "mini", context=64, window=32)[0].window == 32
+    with pytest.raises(AssertionError, match="llama has no windows"):
+        decoder(size, byte_tokenizer(64), seed=1)
+
+
 def plan(kind: Any = "decoder", **changes: Any) -> Training:
     given = {"width": 128, "parameters": 1_500_000, "corpus_tokens": 10_000_000, "context": 512, **changes}
     return training(kind, **given)

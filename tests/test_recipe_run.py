@@ -18,7 +18,7 @@ from tiny_runs import recipe_of, reviews, start, write_csv, write_recipe
 from sixfold import recipe as recipes
 from sixfold.commands.predict import Model
 from sixfold.commands.runs import run_name
-from sixfold.errors import Interrupted, SixfoldError
+from sixfold.errors import Interrupted, SixfoldError, UsageError
 from sixfold.models.lineage import digest_folder
 from sixfold.recipe import Run, Told, one_stage, parse, run
 from sixfold.stages import finetune
@@ -177,14 +177,48 @@ def test_a_broken_run_goes_on_from_its_last_state(tmp_path: Path, source: Path, 
     assert digest_folder(again.checkpoint) == digest_folder(whole.checkpoint)
 
 
-def test_a_broken_run_with_changed_inputs_begins_anew(tmp_path: Path, source: Path, base: Path) -> None:
+def test_a_broken_run_with_changed_inputs_is_refused_with_the_difference(
+    tmp_path: Path, source: Path, base: Path
+) -> None:
     recipe = quick(source, base, train={"epochs": 2, "save_minutes": 0})
     with pytest.raises(CrashError):
         ran(recipe, tmp_path, watch=crashing(3))
+    training = tmp_path / "small" / "01-finetune" / "training"
+    states = [path.name for path in training.glob("state-*")]
+    changed = quick(write_csv(tmp_path / "other.csv", reviews(66)), base, train={"epochs": 3, "save_minutes": 0})
+    with pytest.raises(UsageError, match="inputs have changed since") as caught:
+        ran({**changed, "seed": 77}, tmp_path)
+    told = str(caught.value.found).split("; ")
+    assert "config.train.epochs: 2.0 -> 3.0" in told
+    assert "seed: 5 -> 77" in told
+    assert f'config.data.source: "{source}" -> "{tmp_path / "other.csv"}"' in told
+    assert [line for line in told if re.fullmatch(r"data\.train: [0-9a-f]{12} -> [0-9a-f]{12}", line)]
+    assert str(training) in str(caught.value.hint)
+    assert [path.name for path in training.glob("state-*")] == states, "nothing is thrown away"
+    assert not any("anew" in line for line in ran(recipe, tmp_path)[1]), "what was put back goes on"
+
+
+def test_a_broken_run_with_changed_inputs_begins_anew_once_its_training_is_deleted(
+    tmp_path: Path, source: Path, base: Path
+) -> None:
+    recipe = quick(source, base, train={"epochs": 2, "save_minutes": 0})
+    with pytest.raises(CrashError):
+        ran(recipe, tmp_path, watch=crashing(3))
+    shutil.rmtree(tmp_path / "small" / "01-finetune" / "training")
     recipe["seed"] = 77
     made, told = ran(recipe, tmp_path)
     assert any("(seed): starts anew" in line for line in told)
     assert [step for step, _ in losses(made.stages[0].folder)] == list(range(1, 7))
+
+
+def test_a_training_whose_inputs_nobody_knows_any_more_is_refused(tmp_path: Path, source: Path, base: Path) -> None:
+    recipe = quick(source, base, train={"epochs": 2, "save_minutes": 0})
+    with pytest.raises(CrashError):
+        ran(recipe, tmp_path, watch=crashing(3))
+    (tmp_path / "small" / "01-finetune" / "stage.json").unlink()
+    with pytest.raises(UsageError) as caught:
+        ran(recipe, tmp_path)
+    assert caught.value.found == "stage.json, which said what they were, is missing or damaged"
 
 
 def test_the_second_stage_starts_from_the_first_and_follows_its_changes(

@@ -206,3 +206,127 @@ def test_an_empty_corpus_is_refused(tmp_path: Path) -> None:
     path.write_text("\n\n")
     with pytest.raises(SixfoldError, match="no text"):
         done(path, tmp_path / "runs", **NEW)
+
+
+LONG = {"tokenizer": {"kind": "bpe", "vocabulary": 300}, "model": {"size": "tiny", "width": 32, "heads": 2}}
+
+
+@pytest.fixture(scope="module")
+def long_corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Documents of some three hundred tokens, each a text of the short corpus said again and again."""
+    path = tmp_path_factory.mktemp("long") / "long.txt"
+    path.write_text("\n".join(" ".join([text] * 8)[:700] for text in texts(120)) + "\n", encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("objective", ["causal_lm", "masked_lm"])
+def test_a_context_is_extended_and_the_loss_by_position_shows_it(
+    objective: str, long_corpus: Path, tmp_path: Path
+) -> None:
+    first = recipe(long_corpus, objective=objective, context=64, **LONG).model_dump(exclude_unset=True)["stages"][0]
+    second = {
+        "name": "longer",
+        "objective": objective,
+        "corpus": first["pretrain"]["corpus"],
+        "extend": {"context": 256},
+        "train": {"epochs": 3, "learning_rate": 3e-3, "precision": "fp32"},
+    }
+    told: list[str] = []
+    both = parse({"name": "a", "stages": [first, {"pretrain": second}]})
+    made = run(both, runs=tmp_path / "runs", told=Told(told.append))
+    short, long = (stage.results for stage in made.stages)
+    assert [one["last"] for one in short["evaluations"]["held_out"]["positions"]] == [64]
+    assert (long["context"], long["extended"]) == (256, {"from": 64, "to": 256})
+    before, after = long["before"]["positions"], long["evaluations"]["held_out"]["positions"]
+    assert [one["last"] for one in before] == [one["last"] for one in after] == [64, 128, 256]
+    assert [one["loss"]["count"] for one in before] == [one["loss"]["count"] for one in after]
+    if objective == "causal_lm":  # far from the base's context it knew nothing, and now it does
+        assert after[-1]["loss"]["high"] < before[-1]["loss"]["low"]
+    assert "  context: 256 (64 before)" in told
+    assert "  batch: 8 (32 × 64/256: as many tokens a step)" in told
+    assert any(line.startswith("  RoPE base") and "Liu et al. 2023" in line for line in told)
+    config = json.loads((made.checkpoint / "config.json").read_text())
+    assert (config["max_position_embeddings"], config["sixfold"]["max_tokens"]) == (256, 256)
+    assert AutoTokenizer.from_pretrained(made.checkpoint).model_max_length == 256
+    page = made.report.read_text("utf-8")
+    assert "Loss by position" in page
+    assert "129 to 256" in page
+    assert "Beyond the base’s 64 tokens" in page or "Beyond the base&#39;s 64 tokens" in page
+    assert long["lineage"]["parent"]
+
+
+def test_a_text_as_long_as_the_longer_context_is_missing_and_the_report_says_so(corpus: Path, tmp_path: Path) -> None:
+    first = recipe(corpus, objective="causal_lm", context=64, **LONG).model_dump(exclude_unset=True)["stages"][0]
+    second = {
+        "name": "longer",
+        "objective": "causal_lm",
+        "corpus": {**first["pretrain"]["corpus"], "source": {"train": [str(corpus)], "validation": str(corpus)}},
+        "extend": {"context": 8192, "rope": "yarn"},
+        "train": {"epochs": 0.1, "batch": 1},
+    }
+    short = tmp_path / "short.txt"
+    short.write_text("the bank opened.\na clerk counted.\n", encoding="utf-8")
+    second["corpus"]["source"]["validation"] = str(short)
+    made = run(parse({"name": "a", "stages": [first, {"pretrain": second}]}), runs=tmp_path / "runs")
+    page = made.report.read_text("utf-8")
+    assert "No held-out text shows whether the model reads beyond" in page
+
+
+def test_a_decoder_with_windows_learns_and_writes(corpus: Path, tmp_path: Path) -> None:
+    model = {**LONG["model"], "layers": 3, "architecture": "qwen3", "window": 8}
+    made = done(corpus, tmp_path, objective="causal_lm", **{**LONG, "model": model})
+    config = AutoModelForCausalLM.from_pretrained(made.checkpoint).config
+    assert (config.sliding_window, config.layer_types) == (8, ["full_attention", *["sliding_attention"] * 2])
+    results = made.stages[0].results
+    assert results["evaluations"]["held_out"]["metrics"]["loss"]["value"] < np.log(results["vocabulary"]) - 1
+    assert all(sample["text"] for sample in results["samples"])
+
+
+@pytest.mark.parametrize(
+    ("stage", "said"),
+    [
+        ({"extend": {"context": 4096}, "model": {"size": "tiny"}}, "a base brings its own model"),
+        ({"base": "x", "extend": {"context": 4096, "rope": "dynamic"}}, "extend.rope"),
+        ({"base": "x", "extend": {"length": 4096}}, "extend.length: there is no such key"),
+        ({"objective": "causal_lm", "model": {"window": 64}}, "llama has no layers with a window"),
+    ],
+)
+def test_what_cannot_be_extended_is_told_before_anything_is_read(
+    stage: dict[str, Any], said: str, corpus: Path
+) -> None:
+    with pytest.raises(UsageError, match=said):
+        recipe(corpus, **stage)
+
+
+def test_a_longer_context_needs_a_model_that_can_have_one(corpus: Path, base: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no model whose context could be extended"):
+        done(corpus, tmp_path, extend={"context": 512})
+    with pytest.raises(SixfoldError, match="bert cannot be given a longer context") as caught:
+        done(corpus, tmp_path, base=str(base), extend={"context": 512})
+    assert "a learnt vector for each of its 64 places" in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["bert", "llama"])
+def test_a_context_that_is_too_long_names_the_key_that_helps(
+    kind: str, corpus: Path, base: Path, tmp_path: Path
+) -> None:
+    from tiny import tiny_decoder
+
+    decoder = {"base": str(tiny_decoder(tmp_path / "decoder", max_positions=64)), "objective": "causal_lm"}
+    given = decoder if kind == "llama" else {"base": str(base)}
+    with pytest.raises(UsageError, match="reads 64 tokens at most") as caught:
+        done(corpus, tmp_path / "runs", context=1000, **given)
+    assert ("extend: {context: 1000}" in str(caught.value.hint)) == (kind == "llama"), "RoPE alone can be extended"
+
+
+def test_a_tokenizer_that_does_not_fit_its_model_is_refused_with_both_sizes(
+    corpus: Path, base: Path, tmp_path: Path
+) -> None:
+    import shutil
+
+    folder = shutil.copytree(base, tmp_path / "base")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "vocab_size": 100}))
+    with pytest.raises(SixfoldError, match="more tokens than the model has embeddings for") as caught:
+        done(corpus, tmp_path / "runs", base=str(folder))
+    assert f"{config['vocab_size']} tokens, 100 embeddings" in str(caught.value)

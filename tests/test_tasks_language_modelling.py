@@ -160,8 +160,39 @@ def test_packed_documents_give_the_loss_of_each_alone():
         for place, answer in zip(block.tolist(), together, strict=True):
             ids = torch.tensor(np.asarray(examples.ragged("input_ids")[place]))[None].long()
             alone = model(input_ids=ids, labels=ids).loss.detach() * (ids.shape[1] - 1)
-            assert answer[0] == pytest.approx(float(alone), rel=1e-5)
-            assert answer[1] == ids.shape[1] - 1
+            nats, targets, _ = answer.sum(axis=0)
+            assert nats == pytest.approx(float(alone), rel=1e-5)
+            assert targets == ids.shape[1] - 1
+
+
+def test_losses_are_told_by_how_many_tokens_were_read():
+    model, task = llama(), CausalLM()
+    text = " ".join(TEXTS) * 6
+    examples = task.encode(rows(text, "The banks"), BYTES, 300, "window").examples
+    ids = torch.tensor(np.asarray(examples.ragged("input_ids")[0]))[None].long()
+    assert ids.shape[1] > 140
+    losses = torch.nn.functional.cross_entropy(model(ids).logits[0, :-1], ids[0, 1:], reduction="none").detach()
+    first, second = task.predict(Scorer(model), examples)
+    assert [count for _, count in first.by_position[:2]] == [64, 64]
+    nats = [float(part.sum()) for part in (losses[:64], losses[64:128], losses[128:256])]
+    assert [nats for nats, _ in first.by_position[:3]] == pytest.approx(nats, rel=1e-5)
+    assert len(second.by_position) == 1
+    stretches = task.evaluate([first, second], rows(text, "The banks"), seed=1)["positions"]
+    assert [one["last"] for one in stretches[:2]] == [64, 128]
+    assert stretches[1]["loss"]["value"] == pytest.approx(nats[1] / 64, rel=1e-5)
+
+
+def test_hidden_words_are_told_by_where_they_stand():
+    torch.manual_seed(0)
+    config = transformers.BertConfig(
+        vocab_size=len(PIECES), hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=24
+    )
+    model, task = transformers.BertForMaskedLM(config).eval(), masked()
+    examples = task.encode(rows("银行 " * 100), PIECES, 256, "error").examples
+    (found,) = task.predict(Scorer(model), examples)
+    hidden = task._fixed(examples)["places"].numpy()
+    assert [count for _, count in found.by_position] == [(hidden < 64).sum(), ((hidden >= 64) & (hidden < 128)).sum(),
+                                                         (hidden >= 128).sum()]  # fmt: skip
 
 
 def test_scores_are_bits_and_perplexity_of_the_models_own_probabilities():

@@ -53,16 +53,13 @@ def encoder(
     if isinstance(size, str) and size not in SIZES:
         raise unknown("size", size, SIZES)
     shape = SIZES[size] if isinstance(size, str) else size
-    local = shape.window is not None
     config = transformers.ModernBertConfig(
         **_common(shape, tokenizer),
         bos_token_id=tokenizer.cls_token_id,
         eos_token_id=tokenizer.sep_token_id,
         cls_token_id=tokenizer.cls_token_id,
         sep_token_id=tokenizer.sep_token_id,
-        layer_types=[
-            "sliding_attention" if local and layer % GLOBAL_EVERY else "full_attention" for layer in range(shape.layers)
-        ],
+        layer_types=_layer_types(shape),
         local_attention=shape.window or WINDOW,
         rope_parameters={
             "full_attention": {"rope_type": "default", "rope_theta": shape.rope_base},
@@ -80,12 +77,18 @@ def encoder(
 
 
 def decoder(size: Size, tokenizer: PreTrainedTokenizerFast, *, seed: int, architecture: Architecture = "llama") -> Any:
-    """A Llama (Touvron et al. 2023, arXiv:2302.13971) or a Qwen3 that says the next token, with tied embeddings."""
+    """A Llama (Touvron et al. 2023, arXiv:2302.13971) or a Qwen3 that says the next token, with tied embeddings.
+
+    Only Qwen3's class has layers that see no further back than a window.
+    """
     import transformers
 
+    assert size.window is None or architecture == "qwen3", f"{architecture} has no windows"
     config_class = {"llama": transformers.LlamaConfig, "qwen3": transformers.Qwen3Config}[architecture]
+    windows = {"use_sliding_window": True, "sliding_window": size.window, "layer_types": _layer_types(size)}
     config = config_class(
         **_common(size, tokenizer),
+        **(windows if size.window is not None else {}),
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
         num_key_value_heads=size.heads,
@@ -102,6 +105,14 @@ def decoder(size: Size, tokenizer: PreTrainedTokenizerFast, *, seed: int, archit
         # A padding row gets no gradient, and this one is learnt: it ends texts.
         model.get_input_embeddings().padding_idx = None
     return model
+
+
+def _layer_types(size: Size) -> list[str]:
+    """Which layers see all, and which a window."""
+    return [
+        "sliding_attention" if size.window is not None and layer % GLOBAL_EVERY else "full_attention"
+        for layer in range(size.layers)
+    ]
 
 
 def _common(size: Size, tokenizer: PreTrainedTokenizerFast) -> dict[str, Any]:

@@ -67,7 +67,8 @@ class Size:
         layers, width, heads: of the Transformer.
         inner: width inside the feed-forward part, which is gated (two matrices lead in, one out).
         context: most tokens of one text.
-        window: tokens that two of three layers see around each; None: every layer sees all.
+        window: tokens that two of three layers see, an encoder's around each (half of them on either side), a
+            decoder's up to each; None: every layer sees all.
         rope_base: of the rotary embedding, in the layers that see all.
         deviation: standard deviation of the initial weights; those that lead back into the residual stream have
             1/√(2 layers) of it, as in GPT-2 (Radford et al. 2019, section 2.3).
@@ -125,6 +126,7 @@ def shape(
     heads: int | None = None,
     inner: int | None = None,
     context: int | None = None,
+    window: int | None = None,
 ) -> tuple[Size, tuple[Derived, ...]]:
     """The shape of a size, each value with its reason. What is given is taken, and the rest follows from it.
 
@@ -149,12 +151,12 @@ def shape(
             found=f"width {across}, {many} heads",
             hint=f"set width to {2 * many * max(1, across // (2 * many))}, or another number of heads",
         )
-    window = WINDOW if kind == "encoder" and longest > CONTEXT["encoder"] else None
-    if kind == "encoder":
-        told.append(_window(window))
+    usual = WINDOW if kind == "encoder" and longest > CONTEXT["encoder"] else None
+    if kind == "encoder" or window is not None:
+        told.append(_window(usual, window))
     told += [_rope_base(longest), _deviation(across)]
     base, deviation = (float(each.value) for each in told[-2:])
-    return Size(deep, across, many, inside, longest, window, base, deviation), tuple(told)
+    return Size(deep, across, many, inside, longest, window or usual, base, deviation), tuple(told)
 
 
 def training(
@@ -241,10 +243,12 @@ def _inner(kind: Kind, width: int) -> tuple[int, str]:
     return -(-8 * width // (3 * 64)) * 64, f"8/3 × {width}, in whole 64s"
 
 
-def _window(window: int | None) -> Derived:
-    if window is None:
+def _window(usual: int | None, given: int | None) -> Derived:
+    if given is not None:
+        return Derived("attention", f"local ({given})", f"two of three layers, {SET}")
+    if usual is None:
         return Derived("attention", "global", f"texts of {CONTEXT['encoder']} tokens at most")
-    return Derived("attention", f"local ({window})", "two of three layers, as ModernBERT")
+    return Derived("attention", f"local ({usual})", "two of three layers, as ModernBERT")
 
 
 def _rope_base(context: int) -> Derived:

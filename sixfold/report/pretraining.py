@@ -6,7 +6,26 @@ from collections.abc import Mapping
 from typing import Any
 
 from sixfold.report import show
-from sixfold.report.blocks import Bars, Block, Cell, Counts, Facts, Format, Group, Notice, Section, Tile, Tiles, table
+from sixfold.report.blocks import (
+    Bars,
+    Block,
+    Cell,
+    Column,
+    Counts,
+    Curves,
+    Facts,
+    Format,
+    Group,
+    Mark,
+    Notice,
+    Section,
+    Series,
+    Table,
+    Tile,
+    Tiles,
+    table,
+)
+from sixfold.report.evaluation import estimate
 
 Result = dict[str, Any]
 
@@ -16,9 +35,12 @@ def pretraining_sections(stage: Result) -> tuple[Section, ...]:
 
     Args:
         stage: the stage's plain results: ``evaluations``, ``before``, ``samples``, ``corpus``, ``tokens``, ``cut``,
-            ``parameters``, ``vocabulary``, ``context``.
+            ``parameters``, ``vocabulary``, ``context``, ``extended``.
     """
     sections = [_results(stage)]
+    found = stage["evaluations"].get("held_out", {}).get("positions", [])
+    if len(found) > 1 or stage.get("extended"):
+        sections.append(_positions(found, (stage.get("before") or {}).get("positions", []), stage.get("extended")))
     if stage.get("samples"):
         sections.append(Section("What it says", (_samples(stage["samples"]),), "samples"))
     sections.append(_corpus(stage))
@@ -65,6 +87,52 @@ def _verdict(before: Result, after: Result) -> Notice:
     if after["low"] > before["high"]:
         return Notice("error", "The loss on text that it has not seen is higher than before: this training did harm.")
     return Notice("warning", "The intervals of the loss before and after overlap: it is not shown that training paid.")
+
+
+def _positions(found: list[Result], before: list[Result], extended: Result | None) -> Section:
+    """The loss far from the beginnings of texts, where a context that was extended has to show that it works."""
+    blocks: list[Block] = [] if extended is None else [_reached(found, extended)]
+    if len(found) > 1:
+        sides = [("before", before), ("after", found)] if before else [("loss", found)]
+        series = tuple(
+            Series(name, tuple((_middle(one), one["loss"]["value"]) for one in stretches)) for name, stretches in sides
+        )
+        marks = () if extended is None else (Mark(extended["from"], "context of the base"),)
+        blocks.append(Curves("Loss by position", series, "position", "loss", marks))
+    columns = [Column("Positions"), Column("Targets", "count")]
+    columns += [Column("Loss before", "interval", percent=False)] if before else []
+    columns += [Column("Loss", "interval", percent=False)]
+    was = {one["first"]: estimate(one["loss"]) for one in before}
+    rows = [
+        (
+            f"{one['first']:,} to {one['last']:,}",
+            one["loss"]["count"],
+            *((was.get(one["first"]),) if before else ()),
+            estimate(one["loss"]),
+        )
+        for one in found
+    ]
+    blocks.append(Table(tuple(columns), tuple(rows), "95 % intervals over documents"))
+    return Section("Loss by position in the text", tuple(blocks), "positions")
+
+
+def _middle(stretch: Result) -> float:
+    return (stretch["first"] + stretch["last"]) / 2
+
+
+def _reached(found: list[Result], extended: Result) -> Notice:
+    """Whether the model says what stands beyond the base's context as well as what stands within it."""
+    old = extended["from"]
+    within = [one["loss"] for one in found if one["last"] <= old]
+    beyond = [one["loss"] for one in found if one["first"] > old]
+    if not (within and beyond):
+        return Notice("warning", f"No held-out text shows whether the model reads beyond the base's {old:,} tokens.")
+    if all(one["value"] <= within[-1]["high"] for one in beyond):
+        return Notice("good", f"Beyond the base's {old:,} tokens the loss is no higher than within them.")
+    return Notice(
+        "warning",
+        f"Beyond the base's {old:,} tokens the loss is higher than within them: more long texts or passes may help.",
+    )
 
 
 def _samples(samples: list[Result]) -> Block:

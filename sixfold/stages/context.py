@@ -51,6 +51,11 @@ class Context:
     def training(self) -> Path:
         return self.folder / "training"
 
+    @property
+    def unfinished(self) -> bool:
+        """Whether a training was stopped here that can go on."""
+        return any(self.training.glob("state-*"))
+
 
 @contextmanager
 def owned(folder: Path) -> Iterator[None]:

@@ -6,160 +6,38 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
-from torch import nn
-
-from sixfold.data.corpus import HELD_OUT, MOST_HELD_OUT, Corpus, Near, prepare_corpus
-from sixfold.data.documents import Unit
+from sixfold.data.corpus import Corpus, prepare_corpus
 from sixfold.data.examples import Examples
 from sixfold.data.packing import best_fit
 from sixfold.data.token_store import write_examples
 from sixfold.errors import UsageError
 from sixfold.fetch.folders import replacing
 from sixfold.models import lineage, load, save, sizes
+from sixfold.models.context import Extension, can_extend, extend, extension
 from sixfold.models.load import Loaded
 from sixfold.models.resolve import Source, resolve
 from sixfold.models.tokenizer import lone_tokenizer
-from sixfold.models.tokenizer_training import Kind, PreTokenizer, measure, train_tokenizer
+from sixfold.models.tokenizer_training import measure, train_tokenizer
 from sixfold.score.scorer import Scorer
-from sixfold.stages.context import NAME, Context
+from sixfold.stages.context import Context
+from sixfold.stages.job import Job, Split, training
+from sixfold.stages.pretrain_config import DECODER_VOCABULARY, ENCODER_VOCABULARY, Config, TokenizerConfig
 from sixfold.stages.samples import samples
 from sixfold.stages.training import device, headline, quantiles, training_results
-from sixfold.tasks.causal_lm import CausalLM
 from sixfold.tasks.contract import Cut, FittedTask
-from sixfold.tasks.masked_and_order import MaskedAndOrder
-from sixfold.tasks.masked_lm import MaskedLM
-from sixfold.tasks.sentence_order import SentenceOrder
 from sixfold.text.counting import counted
 from sixfold.train import processes, state
 from sixfold.train.config import TrainConfig
-from sixfold.train.events import Event, Stopped
-from sixfold.train.loop import fit
-from sixfold.train.optimiser import precision
+from sixfold.train.events import Stopped
 from sixfold.train.tracking import tracked
 
 VERSION = 1
 """Raised when the stage computes something else from the same inputs, so that finished runs are done again."""
 
-Objective = Literal["masked_lm", "causal_lm", "sentence_order", "masked_and_order"]
-Architecture = Literal["modernbert", "llama", "qwen3"]
 _TOLD_AS = {"schedule": "schedule", "warmup": "warm-up", "weight_decay": "weight decay", "dropout": "dropout"}
 """Keys of training that the recipe may set over what is derived, and the derived value's name."""
-
-_ONLY: dict[str, tuple[str, ...]] = {
-    "share": ("masked_lm", "masked_and_order"),
-    "whole_words": ("masked_lm", "masked_and_order"),
-    "against": ("sentence_order", "masked_and_order"),
-    "order_weight": ("masked_and_order",),
-    "samples": ("causal_lm",),
-    "train.r_drop": (),
-    "train.train_base": (),
-}
-"""Keys that only some objectives read."""
-
-ENCODER_VOCABULARY, DECODER_VOCABULARY = 8_000, 16_000
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class TokenizerConfig(_Strict):
-    """A tokenizer to train on the corpus."""
-
-    kind: Kind = Field("bpe", description="bpe (on bytes), wordpiece, unigram or characters.")
-    vocabulary: PositiveInt = Field(ENCODER_VOCABULARY, description="Most tokens, special ones included.")
-    pre_tokenizer: PreTokenizer = Field("gpt2", description="How bpe splits first: gpt2 or qwen2.")
-    lower: bool = Field(False, description="Fold capitals (not for bpe).")
-
-
-class CorpusConfig(_Strict):
-    """The text."""
-
-    source: Any = Field(description="File, folder, glob, list, catalogue name, or {train: …, validation: …}.")
-    format: str | None = Field(None, description="txt, jsonl, parquet … Left out: by the file's name.")
-    encoding: str | None = Field(None, description="Of text files. Left out: utf-8.")
-    header: list[str] | None = Field(None, description="The columns' names of a csv, tsv or xlsx file without them.")
-    columns: dict[str, str] = Field(default_factory=dict, description="{text: NAME} where the name does not tell.")
-    document: Unit = Field("line", description="What a document of a txt file is: a line, up to a blank line, a file.")
-    near: Near = Field("remove", description="Near-copies: remove, count, or off (not looked for).")
-    threshold: float = Field(
-        0.8, ge=0.5, le=1, description="From which similarity (Jaccard) a document is a near-copy."
-    )
-    held_out: float = Field(HELD_OUT, ge=0, lt=1, description="Share of the documents that is only measured on.")
-    most_held_out: PositiveInt = Field(MOST_HELD_OUT, description="Documents held out at most.")
-
-
-class ModelConfig(_Strict):
-    """A model from nothing: one dial, and the shape's numbers for whoever wants to set them."""
-
-    size: sizes.SizeName = Field("tiny", description="tiny, mini, small, medium or base.")
-    architecture: Architecture | None = Field(
-        None, description="modernbert for an encoder; llama or qwen3 for a decoder. Left out: by the objective."
-    )
-    layers: PositiveInt | None = Field(None, description="Left out: by the size.")
-    width: PositiveInt | None = Field(None, description="Left out: by the size.")
-    heads: PositiveInt | None = Field(None, description="Left out: by the width.")
-    inner: PositiveInt | None = Field(None, description="Width inside the feed-forward part. Left out: by the width.")
-
-
-class Config(_Strict):
-    """What a recipe says of a pretrain stage."""
-
-    name: str | None = Field(None, pattern=NAME, description="Names the stage's folder.")
-    objective: Objective = Field("masked_lm", description="masked_lm, causal_lm, sentence_order or masked_and_order.")
-    corpus: CorpusConfig
-    base: str | None = Field(None, description="Goes on from this model. Left out: a new model.")
-    model: ModelConfig = Field(default_factory=ModelConfig, description="The new model.")
-    tokenizer: TokenizerConfig | str | None = Field(
-        None, description="Of a new model: how to train one, or the folder of one. Left out: bpe on bytes."
-    )
-    context: PositiveInt | None = Field(None, description="Most tokens of one example. Left out: the model's own.")
-    share: float = Field(0.3, gt=0, lt=1, description="Share of the words that are hidden.")
-    whole_words: bool = Field(True, description="Hide words whole or not at all.")
-    against: Literal["order", "next"] = Field("order", description="A wrong pair: its parts swapped, or another text.")
-    order_weight: float = Field(0.5, gt=0, description="Of the order's loss beside the hidden words'.")
-    samples: list[str] = Field(default_factory=list, description="Beginnings that a decoder goes on from.")
-    train: TrainConfig = TrainConfig()
-
-    @model_validator(mode="after")
-    def _whole(self) -> Config:
-        if self.base is not None:
-            given = sorted({"model", "tokenizer"} & self.model_fields_set)
-            if given:
-                raise ValueError(f"a base brings its own {' and '.join(given)}: leave out base, or {', '.join(given)}")
-        decoder = self.model.architecture in ("llama", "qwen3")
-        if self.model.architecture is not None and decoder != (self.kind == "decoder"):
-            raise ValueError(f"the objective {self.objective} is not for {self.model.architecture}")
-        chosen = self.model_fields_set | {f"train.{key}" for key in self.train.model_fields_set}
-        idle = sorted(key for key, objectives in _ONLY.items() if key in chosen and self.objective not in objectives)
-        if "train.dropout" in chosen and self.kind == "decoder" and self.base is None:
-            idle.append("train.dropout")
-        if idle:
-            raise ValueError(f"{', '.join(idle)} would do nothing with {self.objective}: leave it out")
-        derived = self.base is None and "optimiser" not in self.train.model_fields_set
-        if self.train.muon_rate is not None and self.train.optimiser != "muon" and not derived:
-            raise ValueError("muon_rate (train.muon_rate) is for optimiser: muon")
-        metric, known = self.train.metric, self.new_task().score_names
-        if metric is not None and metric not in known:
-            raise ValueError(f"there is no metric {metric!r} (train.metric) for {self.objective}: {', '.join(known)}")
-        return self
-
-    @property
-    def kind(self) -> sizes.Kind:
-        return "decoder" if self.objective == "causal_lm" else "encoder"
-
-    def new_task(self) -> FittedTask:
-        """The task before it knows a tokenizer."""
-        if self.objective == "causal_lm":
-            return CausalLM()
-        if self.objective == "sentence_order":
-            return SentenceOrder(self.against)
-        if self.objective == "masked_and_order":
-            return MaskedAndOrder(self.share, self.whole_words, self.against, self.order_weight)
-        return MaskedLM(self.share, self.whole_words)
 
 
 @dataclass(frozen=True)
@@ -184,6 +62,7 @@ class _Work:
     held_out: Examples
     cut: Cut
     limit: int
+    longer: Extension | None = None
 
 
 def prepare(config: Config, context: Context) -> Prepared:
@@ -202,8 +81,8 @@ def prepare(config: Config, context: Context) -> Prepared:
         header=given.header,
     )
     digests = dict(corpus.digests)
-    if config.base is not None:
-        digests["base"] = lineage.digest_folder(resolve(config.base).folder)
+    if not config.is_new:
+        digests["base"] = lineage.digest_folder(resolve(_base(config, context)).folder)
     if isinstance(config.tokenizer, str):
         digests["tokenizer"] = lineage.digest_folder(_tokenizer_folder(config.tokenizer))
     return Prepared(corpus, digests)
@@ -214,11 +93,13 @@ def run(config: Config, context: Context, prepared: Prepared) -> dict[str, Any] 
     for line in prepared.corpus.told:
         context.tell(f"  {line}")
     work = _start(config, context, prepared)
-    before = _measured(work) if config.base is not None else None
+    before = None if config.is_new else _measured(work)
     if before is not None:
         context.tell(f"  held out, before: {headline(before)}")
+    if work.longer is not None:
+        extend(work.loaded.model, work.loaded.tokenizer, work.longer)
     reason = ""
-    for event in context.watch(tracked(_training(work), context.training)):
+    for event in context.watch(tracked(training(_job(work), context), context.training)):
         if isinstance(event, Stopped):
             reason = event.reason
     if reason == "interrupted":
@@ -234,16 +115,13 @@ def _start(config: Config, context: Context, prepared: Prepared) -> _Work:
     """Tokenizer, tokens on disk, model, in this order: what a new model should be depends on the tokens."""
     corpus = prepared.corpus
     loaded: Loaded | None = None
-    if config.base is not None:
+    longer: Extension | None = None
+    if not config.is_new:
         loaded = _load_base(config, context)
         tokenizer = loaded.tokenizer
-        if config.context is not None and config.context > tokenizer.model_max_length:
-            raise UsageError(
-                f"context is {config.context:,}, and the base reads {tokenizer.model_max_length:,} tokens at most",
-                where="context",
-                hint=f"set context to {tokenizer.model_max_length} or less, or leave it out",
-            )
-        limit = config.context or tokenizer.model_max_length
+        if config.extend is not None:
+            longer = extension(loaded.model, config.extend.context, config.extend.rope)
+        limit = _limit(config, loaded, longer)
     else:
         tokenizer = _kept_tokenizer(config, context, corpus)
         limit = config.context or sizes.CONTEXT[config.kind]
@@ -264,14 +142,51 @@ def _start(config: Config, context: Context, prepared: Prepared) -> _Work:
     train = config.train
     if loaded is None:
         loaded, train = _new_model(config, context, tokenizer, task, int(examples.lengths.sum()), limit)
+    elif longer is not None:
+        train, told = _shared_out(train, limit, longer)
+        for value in (*longer.told, *told):
+            context.tell(f"  {value.name}: {value.value} ({value.reason})")
     loaded.model.to(device())
-    return _Work(config, context, corpus, task, loaded, train, examples, held_out, cut, limit)
+    return _Work(config, context, corpus, task, loaded, train, examples, held_out, cut, limit, longer)
+
+
+def _base(config: Config, context: Context) -> str | Path:
+    """The model to go on from: the recipe's, or that of the stage before."""
+    base = config.base or context.parent
+    if base is None:
+        raise UsageError(
+            "there is no model whose context could be extended",
+            where="extend",
+            hint="name a base, or put this stage after one that makes a model; a new one's length is its context",
+        )
+    return base
+
+
+def _limit(config: Config, loaded: Loaded, longer: Extension | None) -> int:
+    """Most tokens of an example. Raises UsageError where the model reads fewer than the recipe wants."""
+    most = loaded.tokenizer.model_max_length if longer is None else longer.after
+    if config.context is not None and config.context > most:
+        more = f", or give the model more with extend: {{context: {config.context}}}"
+        raise UsageError(
+            f"context is {config.context:,}, and the model reads {most:,} tokens at most",
+            where="context",
+            hint=f"set context to {most} or less, or leave it out{more if can_extend(loaded.model) else ''}",
+        )
+    return config.context or most
+
+
+def _shared_out(train: TrainConfig, limit: int, longer: Extension) -> tuple[TrainConfig, tuple[sizes.Derived, ...]]:
+    """Fewer, longer blocks in a step, so that it learns from as many tokens as before; unless the batch is set."""
+    if "batch" in train.model_fields_set:
+        return train, ()
+    batch = max(1, round(train.batch * longer.before / limit))
+    reason = f"{train.batch} × {longer.before:,}/{limit:,}: as many tokens a step"
+    return train.model_copy(update={"batch": batch}), (sizes.Derived("batch", batch, reason),)
 
 
 def _load_base(config: Config, context: Context) -> Loaded:
-    assert config.base is not None
     loaded = load(
-        config.base,
+        _base(config, context),
         config.new_task().head(),
         seed=context.seed,
         dropout=config.train.dropout,
@@ -335,6 +250,7 @@ def _new_model(
         heads=given.heads,
         inner=given.inner,
         context=limit,
+        window=given.window,
     )
     chosen = config.train.model_fields_set
     several = processes.current() is not None  # then AdamW is derived in place of Muon; training tells why
@@ -377,24 +293,35 @@ def _new_model(
     return Loaded(model, tokenizer, "scratch", source, (), ()), train
 
 
-def _training(work: _Work) -> Iterator[Event]:
-    number = precision(work.train, device()).value
+def job(config: Config, context: Context, prepared: Prepared) -> Job:
+    """All that comes before training, done; what is left is to train."""
+    work = _start(config, context, prepared)
+    if work.longer is not None:
+        extend(work.loaded.model, work.loaded.tokenizer, work.longer)
+    return _job(work)
 
-    def evaluate(model: nn.Module) -> dict[str, float]:
-        predictions = work.task.predict(Scorer(model, precision=number), work.held_out)  # type: ignore[arg-type]
-        return work.task.scores(predictions, work.corpus.held_out)
 
-    return fit(
-        work.loaded.model,
-        work.task,
-        work.examples,
-        work.train,
-        seed=work.context.seed,
+def _job(work: _Work) -> Job:
+    def judge(predictions: list[Any], rows: Any) -> object:
+        return work.task.evaluate(predictions, rows, seed=work.context.seed)
+
+    times = 1 if work.config.is_new else 2  # a base is measured before it trains, too
+    held_out = Split(work.corpus.held_out, work.held_out, judge, answered=times, judged=times)
+    return Job(
+        model=work.loaded.model,
+        tokenizer=work.loaded.tokenizer,
+        task=work.task,
+        train=work.train,
+        examples=work.examples,
+        splits={"held_out": held_out} if len(work.held_out) else {},
+        watched="held_out" if len(work.held_out) else None,
         groups=best_fit(work.examples.lengths, work.limit),
-        folder=work.context.training,
-        evaluate=evaluate if len(work.held_out) else None,
-        stop=work.context.stop,
+        ending=lambda: _samples(work),
     )
+
+
+def _samples(work: _Work) -> list[dict[str, Any]]:
+    return samples(work.loaded.model, work.loaded.tokenizer, work.task, work.corpus.held_out, work.config.samples)
 
 
 def _measured(work: _Work) -> dict[str, Any] | None:
@@ -413,18 +340,19 @@ def _finish(work: _Work, prepared: Prepared, before: dict[str, Any] | None) -> d
         context.tell(f"  held out: {headline(after)}")
     evaluations = {} if after is None else {"held_out": {"kind": "language", **after}}
     history = lineage.build(
-        parent=None if config.base is None else work.loaded.digest,
+        parent=None if config.is_new else work.loaded.digest,
         data=prepared.digests,
         config=config.model_dump(mode="json"),
         seed=context.seed,
         metrics={split: result["metrics"] for split, result in evaluations.items()},
         stage="pretrain",
-        base=config.base or f"a new {config.model.size} {config.kind}",
+        base=f"a new {config.model.size} {config.kind}" if config.is_new else str(_base(config, context)),
         data_notes=list(work.corpus.told),
     )
-    extra = {"pretrained": {"objective": work.task.name, **work.task.settings()}, "max_tokens": work.limit}
+    most = work.limit if work.longer is None else work.longer.after
+    extra = {"pretrained": {"objective": work.task.name, **work.task.settings()}, "max_tokens": most}
     save(work.loaded.model, work.loaded.tokenizer, context.checkpoint, history, extra_config=extra)
-    said = samples(work.loaded.model, work.loaded.tokenizer, work.task, work.corpus.held_out, config.samples)
+    said = _samples(work)
     return {
         "stage": "pretrain",
         "name": context.folder.name,
@@ -432,7 +360,8 @@ def _finish(work: _Work, prepared: Prepared, before: dict[str, Any] | None) -> d
         "base": history["base"],
         "parameters": sum(parameter.numel() for parameter in work.loaded.model.parameters()),
         "vocabulary": len(work.loaded.tokenizer),
-        "context": work.limit,
+        "context": most,
+        "extended": None if work.longer is None else {"from": work.longer.before, "to": work.longer.after},
         "corpus": dict(work.corpus.described),
         "tokens": {"train": int(work.examples.lengths.sum()), "lengths": quantiles(work.examples)},
         "cut": asdict(work.cut),

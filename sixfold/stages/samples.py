@@ -41,16 +41,19 @@ def samples(
 
 def _beginnings(tokenizer: Any, held_out: datasets.Dataset) -> list[str]:
     texts = held_out["text"][:SHOWN]
-    ids = [tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"] for text in texts]
+    ids = [_ids(tokenizer, text) for text in texts]
     return [tokenizer.decode(run[:PROMPT_TOKENS]) for run in ids if run]
+
+
+def _ids(tokenizer: Any, text: str) -> list[int]:
+    """The text's tokens; it may be longer than the model reads."""
+    ids: list[int] = tokenizer(text, add_special_tokens=False, split_special_tokens=True, verbose=False)["input_ids"]
+    return ids
 
 
 def _written(model: nn.Module, tokenizer: Any, prompts: list[str]) -> list[dict[str, Any]]:
     first = tokenizer.eos_token_id if tokenizer.bos_token_id is None else tokenizer.bos_token_id
-    ids = [
-        [first, *tokenizer(prompt, add_special_tokens=False, split_special_tokens=True)["input_ids"]]
-        for prompt in prompts
-    ]
+    ids = [[first, *_ids(tokenizer, prompt)] for prompt in prompts]
     writer = Generator(model, Sampling(temperature=0.8, top_p=0.95))
     limits = Limits(NEW_TOKENS, stop_ids=(tokenizer.eos_token_id,))
     written = writer.write(ids, limits) if ids else []

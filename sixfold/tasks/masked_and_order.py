@@ -120,9 +120,9 @@ class MaskedAndOrder:
         row = examples.dense("row")
         if not answers:
             return []
-        sums = np.zeros((int(row.max()) + 1, 6))
+        sums = np.zeros((int(row.max()) + 1, *answers[0].shape))
         np.add.at(sums, row, np.stack(answers))
-        return [Both(_of(line[:3]), _of(line[3:])) for line in sums]
+        return [Both(*map(TextLoss.of, both)) for both in sums]
 
     def _fixed(self, examples: Examples) -> Batch:
         """A batch whose masks and swaps depend on each example alone; out of order is swapped here."""
@@ -170,10 +170,6 @@ class MaskedAndOrder:
         return asdict(prediction)
 
 
-def _of(sums: NDArray[np.float64]) -> TextLoss:
-    return TextLoss(float(sums[0]), int(sums[1]), int(sums[2]))
-
-
 def _judged(model: torch.nn.Module, batch: Batch) -> list[NDArray]:
     asked = (batch["places"], batch["target"]), (batch["order_places"], batch["order"])
-    return [np.concatenate(both) for both in zip(*judged_at(model, batch["flat"], *asked), strict=True)]
+    return [np.stack(both) for both in zip(*judged_at(model, batch["flat"], *asked), strict=True)]

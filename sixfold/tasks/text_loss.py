@@ -1,4 +1,4 @@
-"""What language-model tasks share: how well a text was said, row by row, and what that comes to."""
+"""What language-model tasks share: how well a text was said, row by row and place by place, and what it comes to."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from sixfold.metrics.likelihood import likelihood
+from sixfold.metrics.positions import ENDS, by_position
 from sixfold.models.forward import Flat, token_logits
 from sixfold.models.token_loss import has_split_head, token_judged, token_loss
 from sixfold.tasks.contract import Batch, Term
@@ -29,11 +30,21 @@ class TextLoss:
         nats: -log probability, summed over what was asked.
         targets: how many tokens that was.
         right: how many of them the model put first.
+        by_position: nats and targets of each stretch of positions (``metrics.positions``), as far as there are any.
     """
 
     nats: float
     targets: int
     right: int
+    by_position: tuple[tuple[float, int], ...] = ()
+
+    @classmethod
+    def of(cls, sums: NDArray[np.float64]) -> TextLoss:
+        """From [stretches, 3]: nats, targets and right."""
+        nats, targets, right = sums.sum(axis=0)
+        reached = int(np.flatnonzero(sums[:, 1]).max(initial=-1)) + 1
+        places = tuple((float(each), int(count)) for each, count in sums[:reached, :2])
+        return cls(float(nats), int(targets), int(right), places)
 
 
 def terms(model: torch.nn.Module, flat: Flat, asked: Mapping[str, tuple[Tensor, Tensor]]) -> dict[str, Term]:
@@ -48,12 +59,16 @@ def terms(model: torch.nn.Module, flat: Flat, asked: Mapping[str, tuple[Tensor, 
 
 
 def judged(model: torch.nn.Module, batch: Batch) -> list[NDArray[np.float64]]:
-    """[nats, targets, right] of each example of a batch with ``places`` and ``target``."""
+    """[stretches, 3] of each example of a batch with ``places`` and ``target``, as ``judged_at``."""
     return judged_at(model, batch["flat"], (batch["places"], batch["target"]))[0]
 
 
 def judged_at(model: torch.nn.Module, flat: Flat, *asked: tuple[Tensor, Tensor]) -> list[list[NDArray[np.float64]]]:
-    """For each ([targets] places, [targets] token ids), [nats, targets, right] of each example; one pass for all."""
+    """For each ([targets] places, [targets] token ids), what each example comes to; one pass for all.
+
+    An example's answer is [stretches, 3]: nats, targets and right at each stretch of positions. A target's position is
+    that of the place where the model answers, counted from 1: how many tokens a decoder has read by then.
+    """
     if has_split_head(model):
         found = token_judged(model, flat, *asked)
     else:
@@ -67,21 +82,24 @@ def judged_at(model: torch.nn.Module, flat: Flat, *asked: tuple[Tensor, Tensor])
 
 def _by_example(flat: Flat, places: Tensor, losses: Tensor, right: Tensor) -> list[NDArray[np.float64]]:
     example = torch.bucketize(places, flat.starts, right=True) - 1
+    stretch = torch.bucketize(flat.position_ids[places] + 1, torch.tensor(ENDS, device=places.device))
+    cells = len(flat.lengths) * len(ENDS)
 
     def summed(values: Tensor) -> NDArray[np.float64]:
-        sums = torch.zeros(len(flat.lengths), dtype=torch.float64, device=places.device)
-        return sums.index_add_(0, example, values.detach().double()).cpu().numpy()
+        sums = torch.zeros(cells, dtype=torch.float64, device=places.device)
+        return sums.index_add_(0, example * len(ENDS) + stretch, values.detach().double()).cpu().numpy()
 
-    return list(np.stack([summed(losses), summed(torch.ones_like(losses)), summed(right)], axis=1))
+    found = np.stack([summed(losses), summed(torch.ones_like(losses)), summed(right)], axis=1)
+    return list(found.reshape(len(flat.lengths), len(ENDS), 3))
 
 
 def by_row(row: NDArray[np.int64], answers: Sequence[NDArray[np.float64]]) -> list[TextLoss]:
     """The answers of a row's pieces, added."""
     if not len(answers):
         return []
-    sums = np.zeros((int(row.max()) + 1, 3))
+    sums = np.zeros((int(row.max()) + 1, *answers[0].shape))
     np.add.at(sums, row, np.stack(answers))
-    return [TextLoss(float(nats), int(targets), int(right)) for nats, targets, right in sums]
+    return [TextLoss.of(one) for one in sums]
 
 
 def summary(predictions: Sequence[TextLoss]) -> dict[str, float]:
@@ -95,7 +113,7 @@ def summary(predictions: Sequence[TextLoss]) -> dict[str, float]:
 
 
 def measured(predictions: Sequence[TextLoss], texts: Sequence[str] | None, *, seed: int) -> dict[str, Any]:
-    """Metrics with counts and intervals; bits per byte too where the texts are given."""
+    """Metrics with counts and intervals, and the loss by position; bits per byte too where the texts are given."""
     sizes = None if texts is None else np.array([len(text.encode("utf-8", "surrogatepass")) for text in texts])
     metrics = likelihood(
         np.array([prediction.nats for prediction in predictions]),
@@ -104,4 +122,17 @@ def measured(predictions: Sequence[TextLoss], texts: Sequence[str] | None, *, se
         sizes=sizes,
         seed=seed,
     )
-    return {"metrics": {name: metric.to_dict() for name, metric in metrics.items()}, "count": len(predictions)}
+    return {
+        "metrics": {name: metric.to_dict() for name, metric in metrics.items()},
+        "count": len(predictions),
+        "positions": _positions(predictions, seed),
+    }
+
+
+def _positions(predictions: Sequence[TextLoss], seed: int) -> list[dict[str, Any]]:
+    reached = max((len(prediction.by_position) for prediction in predictions), default=0)
+    table = np.zeros((len(predictions), reached, 2))
+    for row, prediction in enumerate(predictions):
+        table[row, : len(prediction.by_position)] = np.array(prediction.by_position).reshape(-1, 2)
+    stretches = by_position(table[..., 0], table[..., 1].astype(np.int64), seed=seed)
+    return [stretch.to_dict() for stretch in stretches]
