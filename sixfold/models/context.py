@@ -45,7 +45,7 @@ def raised_base(base: float, before: int, after: int) -> float:
     made to turn once in the new context, and those behind it then turn less than they have before: the critical base
     of Liu et al. 2023 (arXiv:2310.05209), base^(log of after/2π to the base before/2π).
     """
-    known, wanted = (math.log(tokens / (2 * math.pi)) for tokens in (max(before, LEAST_BEFORE), after))
+    known, wanted = (math.log(max(tokens, LEAST_BEFORE) / (2 * math.pi)) for tokens in (before, after))
     return base ** (wanted / known)
 
 
@@ -67,7 +67,7 @@ def extension(model: Any, context: int, rope: Rope) -> Extension:
         ModelError: the model has no rotary embedding, or one that is scaled already.
         UsageError: it reads that many tokens as it is.
     """
-    name, before = model.config.model_type, int(model.config.max_position_embeddings)
+    name, before = model.config.model_type, int(getattr(model.config, "max_position_embeddings", None) or 0)
     if not list(_rotary(model)):
         raise ModelError(
             f"{name} cannot be given a longer context: it has no rotary embedding (RoPE), {_otherwise(model, before)}",

@@ -100,8 +100,8 @@ def _positions(found: list[Result], before: list[Result], extended: Result | Non
         marks = () if extended is None else (Mark(extended["from"], "context of the base"),)
         blocks.append(Curves("Loss by position", series, "position", "loss", marks))
     columns = [Column("Positions"), Column("Targets", "count")]
-    columns += [Column("Loss before", "interval", percent=False)] if before else []
-    columns += [Column("Loss", "interval", percent=False)]
+    columns += [Column("Loss before", "range", percent=False)] if before else []
+    columns += [Column("Loss", "range", percent=False)]
     was = {one["first"]: estimate(one["loss"]) for one in before}
     rows = [
         (
