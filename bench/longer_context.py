@@ -24,7 +24,7 @@ import datasets
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench.sides import machine
-from sixfold.models import load
+from sixfold.models import lineage, load, save
 from sixfold.models.context import Rope, extend, extension
 from sixfold.recipe import Told, one_stage, run
 from sixfold.score.scorer import Scorer
@@ -33,6 +33,7 @@ from sixfold.tasks.causal_lm import CausalLM
 SHORT, LONG, LONGEST = 128, 1024, 8192
 CHARACTERS = 3_000
 HELD_OUT_EVERY = 20
+BATCH = 4
 OTHER_BASES = {"NTK-aware, 10,000 × 8^(64/62)": 10_000 * (LONG / SHORT) ** (64 / 62), "Xiong et al. 2023": 500_000.0}
 """Of a head of 64 numbers: bloc97's rule (in Peng et al. 2023, arXiv:2309.00071), and arXiv:2309.16039."""
 
@@ -75,6 +76,15 @@ def untrained(
         "positions"
     ]
     return positions
+
+
+def only_told(checkpoint: str, folder: Path) -> str:
+    """The short model with its rotary embedding as it was, told that it reads more: what training alone can do."""
+    found = load(checkpoint, CausalLM().head())
+    plain = dict(found.model.config.rope_parameters)
+    extend(found.model, found.tokenizer, replace(extension(found.model, LONG, "base"), parameters=plain))
+    save(found.model, found.tokenizer, folder, lineage.build(parent=found.digest))
+    return str(folder)
 
 
 def line(name: str, positions: list[dict[str, Any]]) -> None:
@@ -136,7 +146,10 @@ def main() -> None:
         for name, base in OTHER_BASES.items():
             positions = untrained(short["checkpoint"], held_out, args.seed, "base", base)
             line(f"{base:,.0f} ({name}), not trained", positions)
-        train = {"epochs": args.longer, "learning_rate": args.rate}
+        train = {"epochs": args.longer, "learning_rate": args.rate, "batch": BATCH}
+        told = only_told(short["checkpoint"], work / "told")
+        found = trained(work, "as-it-was", args.seed, train, base=told, context=LONG)
+        line(f"as it was, {found['training']['tokens']:,} tokens", found["evaluations"]["held_out"]["positions"])
         for rope in ropes:
             wanted = {"context": LONG, "rope": rope}
             found = trained(work, rope, args.seed, train, base=short["checkpoint"], extend=wanted)
