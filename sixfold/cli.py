@@ -170,6 +170,26 @@ def run(
 
 
 @app.command()
+def plan(
+    recipe: Annotated[Path, typer.Argument(help="The recipe, a YAML file.")],
+    runs: Runs = Path("runs"),
+    seconds: Annotated[float, typer.Option(help="Of training that are measured in each stage.")] = 10.0,
+    json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+) -> None:
+    """What a recipe will take: parameters, tokens, operations, memory, disk, and time here and on some GPUs."""
+    from sixfold.commands.plan import shown
+    from sixfold.planning import plan as planned
+    from sixfold.stages.context import as_json
+
+    told = _console(stderr=json)
+    found = planned(_recipes().load(recipe), runs=runs, seconds=seconds, tell=told.print)
+    if json:
+        sys.stdout.write(as_json(found.to_dict()) + "\n")
+        return
+    _console().print(shown(found))
+
+
+@app.command()
 def init(
     source: Annotated[str, typer.Argument(help="Your file: csv, xlsx, jsonl, conll …")],
     out: Annotated[Path | None, typer.Option(help="Where the recipe goes.")] = None,

@@ -312,29 +312,49 @@ def run(recipe: Recipe, *, runs: Path = Path("runs"), told: Told | None = None) 
     folder = runs / recipe.name
     done: list[Done] = []
     parent: Path | None = None
-    stages = [_chosen(entry) for entry in cast(list[BaseModel], recipe.stages)]
+    stages = chosen(recipe)
     if processes.current() is not None:
-        for _, config in stages:
-            many.refuse(config.train)
-    names = [f"{number:02d}-{getattr(config, 'name', None) or kind}" for number, (kind, config) in enumerate(stages, 1)]
+        for stage in stages:
+            many.refuse(stage.config.train)
     with owned(folder):
-        write_json(folder / LISTED, {"stages": names})
+        write_json(folder / LISTED, {"stages": [stage.folder for stage in stages]})
         for stranger in strangers(folder):
             told.tell(f"[dim]{stranger} is not in the recipe: left as it is, and left out[/]")
-        for number, (name, (kind, config)) in enumerate(zip(names, stages, strict=True), 1):
-            context = Context(folder / name, recipe.seed, parent, told.tell, told.watch, told.stop)
-            told.tell(f"[bold]{number}/{len(recipe.stages)} {kind}[/] {name.split('-', 1)[1]}")
-            done.append(_stage(kind, config, context))
+        for stage in stages:
+            context = Context(folder / stage.folder, recipe.seed, parent, told.tell, told.watch, told.stop)
+            told.tell(stage.headline)
+            done.append(_stage(stage.kind, stage.config, context))
             parent = context.checkpoint
         from sixfold.commands.report import write_report
 
         return Run(folder, tuple(done), write_report(folder))
 
 
-def _chosen(entry: BaseModel) -> tuple[str, Any]:
-    """The one stage of an entry, and its config."""
-    (kind,) = entry.model_fields_set
-    return kind, getattr(entry, kind)
+@dataclass(frozen=True)
+class Chosen:
+    """A stage of a recipe.
+
+    Attributes:
+        folder: its name inside the run.
+        headline: what a person is told when it begins.
+    """
+
+    kind: str
+    config: Any
+    folder: str
+    headline: str
+
+
+def chosen(recipe: Recipe) -> list[Chosen]:
+    """The recipe's stages, in order."""
+    found = []
+    for number, entry in enumerate(cast(list[BaseModel], recipe.stages), 1):
+        (kind,) = entry.model_fields_set
+        config = getattr(entry, kind)
+        name = config.name or kind
+        headline = f"[bold]{number}/{len(recipe.stages)} {kind}[/] {name}"
+        found.append(Chosen(kind, config, f"{number:02d}-{name}", headline))
+    return found
 
 
 def _stage(kind: str, config: Any, context: Context) -> Done:
