@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from sixfold.commands.predict import Model
 
 STAGES: dict[str, Any] = {"pretrain": pretrain, "finetune": finetune}
-"""Each stage's module: its ``Config``, ``VERSION``, ``prepare`` and ``run``. A further stage is a further row."""
+"""Each stage's module: ``Config``, ``VERSION``, ``prepare``, ``job`` and ``run``. A further stage is a further row."""
 
 DONE = "stage.json"
 _QUOTED = "such as --set 'data.columns={text: review}', in quotes, or --set data.columns.text=review"

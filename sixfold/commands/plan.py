@@ -10,7 +10,7 @@ from rich.console import RenderableType
 
 from sixfold.commands.show import rendered
 from sixfold.report import show
-from sixfold.report.blocks import Block, Cell, Format, Notice, Text, table
+from sixfold.report.blocks import Block, Cell, Format, Notice, table
 
 ROOMY = 0.9
 """Of the memory that is free: what a plan may take without a warning, since it is right to a fifth."""
@@ -160,8 +160,10 @@ def size(count: float) -> str:
 
 def shown(plan: Plan) -> RenderableType:
     """Tables for a terminal: what it takes here, and what other machines might take."""
-    blocks: list[Block] = [_here(plan), Text(""), _elsewhere(plan)]
-    blocks.append(Notice("note", "The times on GPUs are estimates from data sheets (~); nothing was measured there."))
+    blocks: list[Block] = [_here(plan), _elsewhere(plan)]
+    blocks.append(
+        Notice("note", "Times on GPUs are estimates from data sheets (~), of computing alone. None is measured.")
+    )
     if any(stage.may_stop for stage in plan.stages):
         blocks.append(Notice("note", "Times are of all steps; training stops earlier when the score gets no better."))
     blocks += [Notice("warning", sentence) for sentence in plan.lacking]
