@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from sixfold.models.forward import Flat, hidden_states
 from sixfold.models.products import fast_products, linear
 
-LOGITS = 2**24
-"""Logits held at once: 64 MB of fp32."""
+LOGITS = 2**23
+"""Logits held at once: 32 MB of fp32, which glibc still takes from the heap that training keeps (``heap.py``)."""
 
 
 class _SummedCrossEntropy(torch.autograd.Function):
@@ -30,31 +30,32 @@ class _SummedCrossEntropy(torch.autograd.Function):
         precision = torch.bfloat16 if torch.is_autocast_enabled(hidden.device.type) else hidden.dtype
         table, rows = weight.to(precision), hidden.to(precision)
         of_hidden = torch.empty_like(hidden) if needs[0] else None
-        of_weight = torch.zeros_like(weight) if needs[1] else None
-        of_bias = torch.zeros_like(bias) if bias is not None and needs[2] else None
+        of_weight: Tensor | None = None
+        of_bias: Tensor | None = None
         total = hidden.new_zeros((), dtype=torch.float32)
-        step = max(1, LOGITS // len(weight))
+        parts = -(-len(hidden) * len(weight) // LOGITS)
+        step = max(1, -(-len(hidden) // max(1, parts)))  # parts of about one size
         with torch.autocast(hidden.device.type, enabled=False):
             for start in range(0, len(hidden), step):
                 part, wanted = rows[start : start + step], target[start : start + step]
-                logits = linear(part, table).float()
-                if bias is not None:
-                    logits += bias
+                logits = linear(part, table, None if bias is None else bias.to(precision)).float()
                 places = wanted[:, None]
-                chosen = logits.gather(1, places)
-                norm = logits.logsumexp(1, keepdim=True)
-                total += (norm - chosen).sum()
+                chosen, top = logits.gather(1, places), logits.amax(1, keepdim=True)
+                slope = logits.softmax(1)  # one pass; the norm is told from where the largest logit went
+                total += (top - slope.amax(1, keepdim=True).log() - chosen).sum()
+                del logits
                 if not any(needs):
                     continue
-                slope = logits.sub_(norm).exp_()
                 slope.scatter_add_(1, places, slope.new_full((1, 1), -1.0).expand(len(places), 1))
-                if of_bias is not None:
-                    of_bias += slope.sum(0)
+                if needs[2]:
+                    of_bias = _added(of_bias, slope.sum(0))
                 slope = slope.to(precision)
                 if of_hidden is not None:
                     of_hidden[start : start + step] = linear(slope, table.T)
-                if of_weight is not None:
-                    of_weight += linear(slope.T, part.T)
+                if needs[1]:
+                    of_weight = _added(of_weight, linear(slope.T, part.T))
+        if needs[1] and of_weight is None:  # there was no token
+            of_weight = torch.zeros_like(weight)
         ctx.save_for_backward(of_hidden, of_weight, of_bias)
         return total
 
@@ -62,6 +63,11 @@ class _SummedCrossEntropy(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         scale = gradients[0]
         return (*(None if found is None else found * scale.to(found.dtype) for found in ctx.saved_tensors), None)
+
+
+def _added(total: Tensor | None, more: Tensor) -> Tensor:
+    """In fp32, and without a pass over zeros."""
+    return more.float() if total is None else total.add_(more)
 
 
 def summed_cross_entropy(hidden: Tensor, projection: nn.Linear, target: Tensor) -> Tensor:

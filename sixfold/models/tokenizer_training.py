@@ -319,7 +319,9 @@ def measure(tokenizer: Any, texts: Iterable[str], *, most: int = 2_000) -> Measu
     from sixfold.text.segment import units
 
     sample = list(islice(texts, most))
-    rows = tokenizer(sample, add_special_tokens=False, split_special_tokens=True)["input_ids"] if sample else []
+    rows = []
+    if sample:  # verbose: these texts are not for a model, so none is too long
+        rows = tokenizer(sample, add_special_tokens=False, split_special_tokens=True, verbose=False)["input_ids"]
     unknown_id = tokenizer.unk_token_id
     return Measure(
         texts=len(sample),

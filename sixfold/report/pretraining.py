@@ -31,7 +31,7 @@ Result = dict[str, Any]
 
 
 def pretraining_sections(stage: Result) -> tuple[Section, ...]:
-    """Results on held-out text, before beside after where there was a model before, samples, and the corpus.
+    """Results on held-out text, before beside after, samples, and the corpus.
 
     Args:
         stage: the stage's plain results: ``evaluations``, ``before``, ``samples``, ``corpus``, ``tokens``, ``cut``,

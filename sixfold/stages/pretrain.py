@@ -93,7 +93,7 @@ def run(config: Config, context: Context, prepared: Prepared) -> dict[str, Any] 
     for line in prepared.corpus.told:
         context.tell(f"  {line}")
     work = _start(config, context, prepared)
-    before = None if config.is_new else _measured(work)
+    before = _measured(work)
     if before is not None:
         context.tell(f"  held out, before: {headline(before)}")
     if work.longer is not None:
@@ -305,8 +305,7 @@ def _job(work: _Work) -> Job:
     def judge(predictions: list[Any], rows: Any) -> object:
         return work.task.evaluate(predictions, rows, seed=work.context.seed)
 
-    times = 1 if work.config.is_new else 2  # a base is measured before it trains, too
-    held_out = Split(work.corpus.held_out, work.held_out, judge, answered=times, judged=times)
+    held_out = Split(work.corpus.held_out, work.held_out, judge, answered=2, judged=2)  # before training, too
     return Job(
         model=work.loaded.model,
         tokenizer=work.loaded.tokenizer,

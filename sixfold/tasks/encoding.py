@@ -139,7 +139,8 @@ def word_ids(
     """
     words = sorted({word for sentence in sentences for word in sentence})
     lead = " " if spaced and _keeps_spaces(tokenizer) else ""
-    ids = tokenizer([lead + word for word in words], add_special_tokens=False)["input_ids"] if words else []
+    spelt = [lead + word for word in words]
+    ids = tokenizer(spelt, add_special_tokens=False, verbose=False)["input_ids"] if words else []
     unknown_id = tokenizer.unk_token_id if tokenizer.unk_token_id is not None else tokenizer.eos_token_id
     table = {word: found or [unknown_id] for word, found in zip(words, ids, strict=True)}
     rows, firsts = [], []

@@ -124,7 +124,7 @@ class TextClassification:
     def encode(self, rows: Rows, tokenizer: PreTrainedTokenizerBase, limit: int, on_long: OnLong) -> Encoded:
         around = frame(tokenizer)
         texts = list(rows["text"])
-        ids = tokenizer(texts, add_special_tokens=False)["input_ids"] if texts else []
+        ids = tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"] if texts else []
         parts, cut = pieces([len(row) for row in ids], limit, around, on_long)
         row = row_numbers(parts)
         columns: dict[str, Ragged | NDArray] = {"input_ids": framed(ids, parts, around), "row": row}
