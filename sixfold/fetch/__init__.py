@@ -7,6 +7,6 @@ packages to know.
 from __future__ import annotations
 
 from sixfold.fetch.cache import get, home, present
-from sixfold.fetch.sources import Hub, Package, PinnedFile, Progress, Source
+from sixfold.fetch.sources import Hub, NpmPackage, Package, PinnedFile, Progress, Source
 
-__all__ = ["Hub", "Package", "PinnedFile", "Progress", "Source", "get", "home", "present"]
+__all__ = ["Hub", "NpmPackage", "Package", "PinnedFile", "Progress", "Source", "get", "home", "present"]

