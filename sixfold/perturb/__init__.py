@@ -1,1 +1,11 @@
-"""Edits of a text, transformations and constraints, shared by augmentation, attack and explanation. (Nothing yet.)"""
+"""Edits of a text, transformations and constraints, shared by augmentation, attack and explanation.
+
+A transformation says what a word (or a text) could become, all of it and always in the same order; whoever uses it
+draws, scores or searches. ``registry.py`` has the names.
+"""
+
+from __future__ import annotations
+
+from sixfold.perturb.words import Edit, Rewrite, Sentence, Transformation, applied
+
+__all__ = ["Edit", "Rewrite", "Sentence", "Transformation", "applied"]
