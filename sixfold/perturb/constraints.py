@@ -8,11 +8,14 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Collection, Sequence
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sixfold.perturb.words import Sentence, characters
+from sixfold.errors import unknown
+from sixfold.perturb.words import Sentence, characters, chinese_tags, is_chinese, is_latin
+from sixfold.text import sentences
 
 Allowed = NDArray[np.bool_]
 
@@ -28,8 +31,16 @@ NEGATIONS = _listed(
     """
 )
 """Words that turn a statement round: changing one often changes the right answer."""
+_NEGATING = ("不", "没", "沒", "无", "無", "未", "勿")
+"""What a Chinese word begins with that says "not": 不好, 没用. Words such as 未来 are taken for negations too."""
 _DIGIT = re.compile(r"\d")
+_NAMES = ("nr", "ns", "nt", "nz")
+"""rjieba's tags of people, places, organisations and other names."""
+LEAST_LONG = 4
+"""In a headline words of fewer letters are often small; and so many longer words are needed to call it one."""
 _NUMBER = re.compile(r"(?=\d)[\d.,:%]+|[零〇一二两三四五六七八九十百千万亿]+")
+ROUNDING = 1e-6
+"""Vectors of fp32 are alike up to this."""
 _WRITTEN_NUMBERS = _listed(
     """
     zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen
@@ -39,9 +50,9 @@ _WRITTEN_NUMBERS = _listed(
 
 
 def is_negation(word: str) -> bool:
-    """Whether the word is, or ends in, a negation: ``not``, ``don't``, ``不``."""
+    """Whether the word is, or ends in, a negation (``not``, ``don't``, ``不``), or is Chinese and begins with one."""
     plain = word.lower().replace("’", "'")
-    return plain in NEGATIONS or plain.endswith("n't")
+    return plain in NEGATIONS or plain.endswith("n't") or (plain.startswith(_NEGATING) and is_chinese(plain))
 
 
 def is_number(word: str) -> bool:
@@ -73,6 +84,50 @@ def label_keeping(sentence: Sentence, keep: Collection[str] = ()) -> Allowed:
         return is_negation(word) or is_number(word) or _DIGIT.search(word) is not None or word.lower() in keep
 
     return _each(sentence, lambda word: not kept(word))
+
+
+def no_names(sentence: Sentence) -> Allowed:
+    """Positions of words that are no names, as far as capitals (English) and rjieba's tags (Chinese) tell. [words]
+
+    A word is a name if it has a capital within a sentence (not ``I``), or is in capitals, or has one behind its first
+    letter; the first word of a sentence also if a name follows. Where most words have capitals, as in headlines, they
+    tell nothing.
+    """
+    named = np.zeros(len(sentence), dtype=np.bool_)
+    for position, word in enumerate(sentence.words()):
+        named[position] = _looks_named(word)
+    firsts = _first_words(sentence)
+    for position in firsts:
+        word = sentence.word(position)
+        inner = any(map(str.isupper, word[1:]))
+        followed = position + 1 < len(sentence) and position + 1 not in firsts and named[position + 1]
+        named[position] &= inner or followed
+    if _capitals_tell_nothing(sentence, firsts):
+        named[:] = False
+    spoken = [span for span, kind in chinese_tags(sentence.text) if kind.startswith(_NAMES)]
+    for position, (start, end) in enumerate(sentence.spans):
+        named[position] |= any(span.start < end and start < span.end for span in spoken)
+    return ~named
+
+
+def _looks_named(word: str) -> bool:
+    return is_latin(word) and any(map(str.isupper, word)) and re.split("['’]", word)[0] != "I"
+
+
+def _first_words(sentence: Sentence) -> set[int]:
+    """Positions of the words that begin a sentence."""
+    starts = np.array([span.start for span in sentence.spans], dtype=np.int64)
+    begins = [span.start for span in sentences(sentence.text)]
+    return set(np.searchsorted(starts, begins).tolist()) - {len(sentence)}
+
+
+def _capitals_tell_nothing(sentence: Sentence, firsts: Collection[int]) -> bool:
+    inside = [word for position, word in enumerate(sentence.words()) if position not in firsts and is_latin(word)]
+    small = sum(word[0].islower() for word in inside)
+    if not small:
+        return True
+    long = [word for word in inside if len(word) >= LEAST_LONG]
+    return len(long) >= LEAST_LONG and sum(word[0].isupper() for word in long) > len(long) / 2
 
 
 def share_changed(sentence: Sentence, edited: Collection[int], most: float) -> Allowed:
@@ -114,6 +169,32 @@ def same_part_of_speech(
         return np.ones(len(candidates), dtype=np.bool_)
     found = [set(parts_of_speech(candidate)) for candidate in candidates]
     return np.array([not parts or not own.isdisjoint(parts) for parts in found], dtype=np.bool_)
+
+
+def similar(
+    vector: NDArray[np.floating],
+    candidates: NDArray[np.floating],
+    least: float,
+    *,
+    measure: Literal["cosine", "angular"] = "cosine",
+) -> Allowed:
+    """Candidates whose embedding is at least so near to the original's. [candidates]
+
+    Args:
+        vector: [width] the original's, encoded once.
+        candidates: [candidates, width]. A vector of zeros is near to nothing.
+        least: bound, included.
+        measure: ``cosine``; or ``angular``, 1 - angle / pi, which TextFooler bounds (Jin et al. 2020,
+            arXiv:1907.11932; 0.841 there, a cosine of 0.878).
+    """
+    if measure not in ("cosine", "angular"):
+        raise unknown("measure", measure, ("cosine", "angular"))
+    own, others = np.asarray(vector, dtype=np.float64), np.asarray(candidates, dtype=np.float64)
+    norms = np.linalg.norm(others, axis=1) * np.linalg.norm(own)
+    near = np.divide(others @ own, norms, out=np.full(len(others), np.nan), where=norms > 0)
+    if measure == "angular":
+        near = 1 - np.arccos(np.clip(near, -1, 1)) / np.pi
+    return near >= least - ROUNDING
 
 
 def _each(sentence: Sentence, test: Callable[[str], bool]) -> Allowed:

@@ -9,7 +9,17 @@ from typing import Any
 from sixfold.errors import unknown
 from sixfold.perturb import characters, chinese, lexical, rewrites
 from sixfold.perturb.words import Rewrite, Transformation
-from sixfold.text.lexicon import cilin, conversion, glyphs, homoglyphs, inflections, misspellings, pinyin, wordnet
+from sixfold.text.lexicon import (
+    cilin,
+    conversion,
+    glyphs,
+    homoglyphs,
+    inflections,
+    misspellings,
+    need,
+    pinyin,
+    wordnet,
+)
 
 
 @dataclass(frozen=True)
@@ -91,7 +101,7 @@ def transformation(name: str) -> Transformation:
 
     Raises:
         UsageError: there is none; the nearest name is shown.
-        SixfoldError: a word list that it needs has not been pulled.
+        SixfoldError: word lists that it needs have not been pulled; told all at once.
     """
     return _build(WORD, name)
 
@@ -104,4 +114,5 @@ def rewrite(name: str) -> Rewrite:
 def _build(table: dict[str, Row], name: str) -> Any:
     if name not in table:
         raise unknown("transformation", name, table)
+    need(*table[name].lists)
     return table[name].build()

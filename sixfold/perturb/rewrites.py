@@ -7,20 +7,18 @@ arXiv:2005.04118).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 from sixfold.perturb.characters import ALL
-from sixfold.perturb.words import Edit, Sentence, cased_like
+from sixfold.perturb.words import Edit, Sentence, cased_like, chinese_tags
 from sixfold.text import Span, language
-from sixfold.text.language import HAN
 from sixfold.text.lexicon import names
 from sixfold.text.lexicon.contractions import CONTRACTED, EXPANDED, HAS_FOLLOWS
 
 MOST_WORDS = 3
 """Of a place's name."""
-_HAN_RUN = re.compile(f"[{HAN}]+")
 _POSSESSIVE = re.compile(r"['’][sS]?\Z")
 _UNITS = ("", "市", "省")
 """What may stand behind a Chinese place, and stays."""
@@ -28,7 +26,10 @@ _UNITS = ("", "市", "省")
 
 @dataclass(frozen=True)
 class Contract:
-    """``is not`` to ``isn't`` and back, one place at a time. An ``it's`` that is "it has" stays."""
+    """``is not`` to ``isn't`` and back, one place at a time.
+
+    An ``it's`` that is "it has" stays, and so does a verb that ends its clause: nobody says "yes, I'm".
+    """
 
     name: str = "contraction"
     languages: tuple[str, ...] = ("en",)
@@ -45,7 +46,8 @@ class Contract:
                 yield _edit(sentence, span, "I" + full[1:] if full.startswith("i ") else full)
             for end in range(position + 1, min(position + 2, len(found)) + 1):
                 short = CONTRACTED.get(" ".join(found[position:end]))
-                if short and _is_phrase(sentence, position, end):
+                phrase = _is_phrase(sentence, position, end)
+                if short and phrase and (short.endswith("n't") or _is_phrase(sentence, end - 1, end + 1)):
                     whole = Span(span.start, sentence.spans[end - 1].end)
                     yield _edit(sentence, whole, "I" + short[1:] if short.startswith("i'") else short)
 
@@ -53,6 +55,8 @@ class Contract:
 @dataclass(frozen=True)
 class Exchange:
     """A name becomes another of the same kind, wherever it stands in the text; the ``'s`` behind it stays.
+
+    It never becomes one that the text has already: who did what would be lost.
 
     Attributes:
         kinds: names that can stand for each other.
@@ -80,8 +84,12 @@ class Exchange:
         return [
             tuple(_edit(sentence, span, other) for span in spans)
             for one, spans in found.items()
-            for other in _following(*kind_of[one], self.most)
+            for other in self._others(*kind_of[one], found)
         ]
+
+    def _others(self, kind: Sequence[str], place: int, there: Collection[str]) -> Sequence[str]:
+        others = [other for other in _following(kind, place) if other.casefold() not in there]
+        return others[: self.most]
 
 
 @dataclass(frozen=True)
@@ -104,7 +112,9 @@ class ChineseExchange:
         for span in _chinese_people(sentence.text) if self.people else self._places(sentence):
             found.setdefault(sentence.text[span.start : span.end], []).append(span)
         return [
-            tuple(Edit(*span, other) for span in spans) for one, spans in found.items() for other in self._others(one)
+            tuple(Edit(*span, other) for span in spans)
+            for one, spans in found.items()
+            for other in [other for other in self._others(one) if other not in found][: self.most]
         ]
 
     def _places(self, sentence: Sentence) -> Iterator[Span]:
@@ -116,11 +126,10 @@ class ChineseExchange:
                     yield Span(span.start, span.start + len(stem))
                     break
 
-    def _others(self, one: str) -> tuple[str, ...]:
+    def _others(self, one: str) -> Sequence[str]:
         if self.people:
-            alike = [other for other in self.people if len(other) == len(one) and other != one]
-            return tuple(alike[: self.most])
-        return next(_following(kind, kind.index(one), self.most) for kind in self.kinds if one in kind)
+            return [other for other in self.people if len(other) == len(one)]
+        return next(_following(kind, kind.index(one)) for kind in self.kinds if one in kind)
 
 
 @dataclass(frozen=True)
@@ -180,9 +189,11 @@ def _edit(sentence: Sentence, span: Span, replacement: str) -> Edit:
 
 
 def _is_phrase(sentence: Sentence, start: int, end: int) -> bool:
-    """Whether the words are apart by one blank each."""
+    """Whether all the words are there and apart by one blank each."""
     spans = sentence.spans[start:end]
-    return all(sentence.text[first.end : second.start] == " " for first, second in pairwise(spans))
+    return len(spans) == end - start and all(
+        sentence.text[first.end : second.start] == " " for first, second in pairwise(spans)
+    )
 
 
 def _stem(sentence: Sentence, span: Span) -> Span:
@@ -191,18 +202,14 @@ def _stem(sentence: Sentence, span: Span) -> Span:
     return Span(span.start, span.start + ending.start()) if ending else span
 
 
-def _following(kind: Sequence[str], place: int, most: int) -> tuple[str, ...]:
+def _following(kind: Sequence[str], place: int) -> Sequence[str]:
     """Those that follow in the circle: so not every name becomes the first of the list."""
-    return tuple((*kind[place + 1 :], *kind[:place])[:most])
+    return (*kind[place + 1 :], *kind[:place])
 
 
 def _chinese_people(text: str) -> Iterator[Span]:
-    from rjieba import tag
-
-    for run in _HAN_RUN.finditer(text):
-        start = run.start()
-        for word, kind in tag(run[0]):
-            named = kind == "nr" and len(word) > 1 and word.startswith(names.CHINESE_SURNAMES)
-            if named and len(word) - (2 if word[:2] in names.CHINESE_SURNAMES else 1) in (1, 2):
-                yield Span(start, start + len(word))
-            start += len(word)
+    for span, kind in chinese_tags(text):
+        word = text[span.start : span.end]
+        named = kind == "nr" and len(word) > 1 and word.startswith(names.CHINESE_SURNAMES)
+        if named and len(word) - (2 if word[:2] in names.CHINESE_SURNAMES else 1) in (1, 2):
+            yield span

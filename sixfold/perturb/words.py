@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from sixfold.text import Span, words
-from sixfold.text.language import has_han
+from sixfold.text.language import HAN, has_han
 
 
 class Edit(NamedTuple):
@@ -63,12 +64,17 @@ class Sentence:
 
 
 def applied(text: str, edits: Iterable[Edit]) -> str:
-    """The string after all edits, each of which speaks of the original string."""
-    pieces, place = [], 0
+    """The string after all edits, each of which speaks of the original string.
+
+    They may not overlap, but for neighbours that are left out: both take the blank between them.
+    """
+    pieces, place, left_out = [], 0, False
     for start, end, replacement in sorted(edits, key=lambda edit: edit[:2]):
+        if left_out and not replacement:
+            start = max(start, place)
         assert place <= start <= end <= len(text), "edits overlap, or lie outside of the string"
         pieces += [text[place:start], replacement]
-        place = end
+        place, left_out = end, not replacement
     return "".join([*pieces, text[place:]])
 
 
@@ -108,6 +114,7 @@ class Rewrite(Protocol):
         ...
 
 
+_HAN_RUN = re.compile(f"[{HAN}]+")
 _JOINERS = "\u200d\ufe0e\ufe0f\U0001f3fb\U0001f3fc\U0001f3fd\U0001f3fe\U0001f3ff"
 
 
@@ -133,6 +140,17 @@ def is_latin(word: str) -> bool:
 def is_chinese(word: str) -> bool:
     """Whether every character of the word is Chinese."""
     return bool(word) and all(map(has_han, word))
+
+
+def chinese_tags(text: str) -> Iterator[tuple[Span, str]]:
+    """The Chinese words of a text with rjieba's tags: ``nr`` for a person's name, ``ns`` for a place's, and so on."""
+    from rjieba import tag
+
+    for run in _HAN_RUN.finditer(text):
+        start = run.start()
+        for word, kind in tag(run[0]):
+            yield Span(start, start + len(word)), kind
+            start += len(word)
 
 
 def cased_like(word: str, candidate: str) -> str:

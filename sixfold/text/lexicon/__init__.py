@@ -6,6 +6,6 @@ Nothing here changes a text: that is ``sixfold.perturb``.
 
 from __future__ import annotations
 
-from sixfold.text.lexicon.catalogue import WordList, entries, entry, folder, is_local, pull
+from sixfold.text.lexicon.catalogue import WordList, entries, entry, folder, is_local, need, pull
 
-__all__ = ["WordList", "entries", "entry", "folder", "is_local", "pull"]
+__all__ = ["WordList", "entries", "entry", "folder", "is_local", "need", "pull"]

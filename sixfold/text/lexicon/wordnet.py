@@ -1,4 +1,4 @@
-"""WordNet's synonyms (Miller 1995), read in its own files: nothing is built, and a look-up reads two or three lines.
+"""WordNet's synonyms and opposites (Miller 1995), read in its own files: nothing is built, a look-up reads a few lines.
 
 The index is sorted, so a word is found by halving; it holds the byte offsets of the word's senses in the data file.
 This is what WordNet's own library does (wndb(5WN), binsrch(3WN)).
@@ -9,8 +9,17 @@ from __future__ import annotations
 import mmap
 from functools import cache, lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 from sixfold.text.lexicon.catalogue import folder
+
+
+class Sense(NamedTuple):
+    """Words that mean the same, and where in the same file the senses opposite and similar to theirs begin."""
+
+    words: tuple[str, ...]
+    opposite: tuple[int, ...]
+    similar: tuple[int, ...]
 
 
 class WordNet:
@@ -36,25 +45,46 @@ class WordNet:
             lemma: the base form, in any case.
             part: noun, verb, adj or adv.
         """
-        line = self._line(lemma, part)
-        if line is None:
-            return ()
-        fields = line.split()
-        senses = fields[len(fields) - int(fields[2]) :]
         own = _key(lemma)
         found: dict[str, None] = {}
-        for offset in senses:
-            for word in self._sense(part, int(offset)):
+        for sense in self._senses(lemma, part):
+            for word in sense.words:
                 if word.lower().replace(" ", "_") != own:
                     found.setdefault(word)
         return tuple(found)
 
-    def _sense(self, part: str, offset: int) -> list[str]:
+    def opposites(self, lemma: str, part: str) -> frozenset[str]:
+        """The words of the senses that are opposite to one of the lemma's.
+
+        An adjective's opposites are also those of the adjectives that it is similar to, and what is similar to an
+        opposite: ``awful`` is like ``bad``, so ``good`` and ``great`` are its opposites.
+        """
+        near = self._with_similar(self._senses(lemma, part), part)
+        opposite = [self._sense(part, offset) for sense in near for offset in sense.opposite]
+        return frozenset(word for sense in self._with_similar(opposite, part) for word in sense.words)
+
+    def _with_similar(self, senses: list[Sense], part: str) -> list[Sense]:
+        return senses + [self._sense(part, offset) for sense in senses for offset in sense.similar]
+
+    def _senses(self, lemma: str, part: str) -> list[Sense]:
+        line = self._line(lemma, part)
+        if line is None:
+            return []
+        fields = line.split()
+        return [self._sense(part, int(offset)) for offset in fields[len(fields) - int(fields[2]) :]]
+
+    def _sense(self, part: str, offset: int) -> Sense:
         data = self._file(f"data.{part}")
-        fields = data[offset : data.find(b"\n", offset)].split(b" ", 4)
-        words = fields[4].split(b" ", 2 * int(fields[3], 16))[: 2 * int(fields[3], 16) : 2]
+        fields = data[offset : data.find(b"|", offset)].split()
+        end = 4 + 2 * int(fields[3], 16)
         # An adjective may have its place behind it: galore(ip).
-        return [word.decode().partition("(")[0].replace("_", " ") for word in words]
+        words = tuple(word.decode().partition("(")[0].replace("_", " ") for word in fields[4:end:2])
+        pointers = fields[end + 1 : end + 1 + 4 * int(fields[end])]
+        opposite, similar = (
+            tuple(int(at) for mark, at in zip(pointers[::4], pointers[1::4], strict=True) if mark == wanted)
+            for wanted in (b"!", b"&")
+        )
+        return Sense(words, opposite, similar)
 
     def _line(self, lemma: str, part: str) -> str | None:
         table, wanted = self._file(f"index.{part}"), _key(lemma).encode(errors="replace")
