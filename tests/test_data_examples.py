@@ -78,6 +78,31 @@ def test_taking_nothing_gives_no_examples() -> None:
     assert (len(taken), taken.dense("marks").shape) == (0, (0, 2))
 
 
+def test_joined_is_one_after_the_other() -> None:
+    joined = Examples.joined([three().take([2]), three(), three().take([]), three().take([1, 0])])
+    expected = three().take([2, 0, 1, 2, 1, 0])
+    for name in ("label", "marks"):
+        assert joined.dense(name).tolist() == expected.dense(name).tolist()
+        assert joined.dense(name).dtype == expected.dense(name).dtype
+    assert lists(joined.ragged("input_ids")) == lists(expected.ragged("input_ids"))
+    assert joined.ragged("input_ids").offsets.dtype == np.int64
+    assert lists(joined.take([1, 5]).ragged("input_ids")) == [[1, 2, 3], [1, 2, 3]]
+
+
+def test_parts_without_examples_say_nothing_of_the_columns() -> None:
+    empty = Examples({"input_ids": Ragged.of([]), "label": np.array([])})
+    assert Examples.joined([empty, three()]).dense("label").dtype == three().dense("label").dtype
+    assert len(Examples.joined([empty, empty])) == 0
+
+
+def test_parts_of_unequal_columns_are_a_broken_invariant() -> None:
+    one = Examples({"input_ids": Ragged.of([[1]])})
+    with pytest.raises(AssertionError, match="unequal columns"):
+        Examples.joined([one, one.with_column("label", np.array([1]))])
+    with pytest.raises(AssertionError, match="input_ids has unequal types"):
+        Examples.joined([one, Examples({"input_ids": Ragged.of([[1]], dtype=np.int64)})])
+
+
 def test_with_column_leaves_the_first_as_it_was() -> None:
     before = three()
     assert before.with_column("row", np.arange(3)).dense("row").tolist() == [0, 1, 2]

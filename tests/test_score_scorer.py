@@ -18,6 +18,7 @@ from transformers import BertConfig, BertForSequenceClassification, LlamaConfig,
 
 from sixfold.data.examples import Examples, Ragged
 from sixfold.models.forward import Flat, row_logits
+from sixfold.score.cache import Cache, Identity
 from sixfold.score.scorer import Scorer
 from sixfold.tasks.contract import Ask, Batch, Limits
 
@@ -116,6 +117,97 @@ def test_a_packed_batch_has_no_padding() -> None:
     _, scorer, watched = asked(MODELS["packed"], examples(), budget=24)
     assert scorer.ledger.padded_tokens == scorer.ledger.tokens == 42
     assert [[LENGTHS[n] for n in batch] for batch in watched.batches] == [[12, 9], [9, 4, 3, 2, 2, 1]]
+
+
+# Equal examples, and examples asked about before
+
+
+def repeated(places: list[int]) -> Examples:
+    """Examples of which those at equal places are equal; ``row`` differs, and is no part of what is asked."""
+    return examples().take(places).with_column("row", np.arange(len(places)))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_equal_examples_are_computed_once(name: str) -> None:
+    places = [0, 1, 0, 2, 1, 0]
+    done: list[int] = []
+    together, scorer, watched = asked(MODELS[name], repeated(places), progress=done.append)
+    assert sorted(chain(*watched.batches)) == [0, 1, 2]
+    np.testing.assert_allclose(together, asked(MODELS[name], examples())[0][places], atol=1e-5)
+    ledger = scorer.ledger
+    assert (ledger.queries, ledger.duplicates, ledger.cached, ledger.model_calls) == (6, 3, 0, 3)
+    assert ledger.tokens == 3 + 9 + 1
+    assert sum(done) == 6, "a progress bar reaches its end"
+
+
+def cached(cache: Cache, checkpoint: str = "a", **options: Any) -> Scorer:
+    return Scorer(MODELS["packed"], cache=cache, identity=Identity(checkpoint), **options)
+
+
+def test_what_was_asked_before_is_not_computed() -> None:
+    cache, watched = Cache(100_000), Watched()
+    scorer = cached(cache)
+    first = scorer.ask(repeated([0, 1]), watched.ask)
+    second = scorer.ask(repeated([1, 2, 1, 0]), watched.ask)
+    assert watched.batches == [[1, 0], [2]]
+    assert np.array_equal(second[0], first[1])
+    assert np.array_equal(second[3], first[0])
+    ledger = scorer.ledger
+    assert (ledger.queries, ledger.duplicates, ledger.cached, ledger.model_calls) == (6, 1, 2, 3)
+
+
+def test_scorers_share_a_cache_and_their_identities_do_not_mix() -> None:
+    cache, watched = Cache(100_000), Watched()
+    others = [
+        cached(cache, "b"),
+        cached(cache, precision="bf16"),
+        Scorer(MODELS["packed"], cache=cache, identity=Identity("a", adapter="b")),
+        Scorer(MODELS["packed"], cache=cache, identity=Identity("a", tenant="b")),
+    ]
+    for scorer in [cached(cache), *others]:
+        scorer.ask(repeated([0]), watched.ask)
+        assert scorer.ledger.model_calls == 1
+    again = cached(cache)
+    again.ask(repeated([0]), watched.ask)
+    assert (again.ledger.model_calls, again.ledger.cached) == (0, 1)
+    again.ask(repeated([0]), Ask("another question", watched.collate, watched.read))
+    assert again.ledger.model_calls == 1
+
+
+def test_a_fresh_answer_is_neither_looked_up_nor_kept_nor_shared() -> None:
+    cache, watched = Cache(100_000), Watched()
+    scorer = cached(cache)
+    scorer.ask(repeated([0]), watched.ask)
+    scorer.ask(repeated([0, 0, 1]), watched.ask, fresh=True)
+    assert len(cache) == 1
+    ledger = scorer.ledger
+    assert (ledger.queries, ledger.duplicates, ledger.cached, ledger.model_calls) == (4, 0, 0, 4)
+
+
+def test_a_cache_without_an_identity_is_a_broken_invariant() -> None:
+    with pytest.raises(AssertionError, match="whose answers"):
+        Scorer(MODELS["packed"], cache=Cache(1000))
+
+
+# Gradients
+
+
+def test_gradients_are_asked_for_with_the_weights_frozen() -> None:
+    model = bert()
+    model.classifier.weight.requires_grad_(False)
+    learning = [weight.requires_grad for weight in model.parameters()]
+    watched = Watched()
+
+    def read(model: torch.nn.Module, batch: Batch) -> list[NDArray]:
+        assert torch.is_grad_enabled()
+        assert not any(weight.requires_grad for weight in model.parameters())
+        inputs = torch.ones(len(batch["number"]), requires_grad=True)
+        (slope,) = torch.autograd.grad((batch["number"] * inputs).sum(), inputs)
+        return list(slope.numpy())
+
+    slopes = Scorer(model).ask(examples(), Ask("slope", watched.collate, read, gradients=True))
+    assert [float(slope) for slope in slopes] == list(range(8))
+    assert [weight.requires_grad for weight in model.parameters()] == learning
 
 
 def test_nothing_asked_is_nothing_answered() -> None:

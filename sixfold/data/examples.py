@@ -110,6 +110,16 @@ class Examples:
             }
         )
 
+    @classmethod
+    def joined(cls, parts: Sequence[Examples]) -> Examples:
+        """The examples of all parts, in their order. All parts with an example have the same columns and types."""
+        full = [part for part in parts if len(part)] or list(parts[:1])
+        if len(full) == 1:
+            return full[0]
+        names = set(full[0].columns)
+        assert all(set(part.columns) == names for part in full), "examples of unequal columns"
+        return cls({name: _joined([part.columns[name] for part in full], name) for name in full[0].columns})
+
     def with_column(self, name: str, column: Column) -> Examples:
         return Examples({**self.columns, name: column})
 
@@ -143,3 +153,13 @@ class Examples:
                 for name, kind in kinds.items()
             }
         )
+
+
+def _joined(columns: Sequence[Column], name: str) -> Column:
+    arrays = [column.values if isinstance(column, Ragged) else column for column in columns]
+    assert len({array.dtype for array in arrays}) == 1, f"{name} has unequal types"
+    whole = np.concatenate(arrays)
+    if not isinstance(columns[0], Ragged):
+        return whole
+    lengths = np.concatenate([column.lengths for column in columns if isinstance(column, Ragged)])
+    return Ragged(whole, np.concatenate([[0], np.cumsum(lengths)]))

@@ -1,16 +1,17 @@
 """The scorer: many examples in, one answer each out, in batches that waste nothing.
 
-Examples are sorted by length and cut by a token budget, run without gradients, and scattered back. What it cost stands
-in a ledger. Duplicates, caching and the driver of searches are to come on top.
+Equal examples are computed once, and not at all where the cache knows them. The others are sorted by length and cut by
+a token budget, run, and scattered back. What it cost stands in a ledger. Many searches are merged in ``driver.py``.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 
@@ -18,6 +19,8 @@ from sixfold.data.batching import padded_tokens, sorted_batches
 from sixfold.data.examples import Examples
 from sixfold.models.forward import Flat, can_pack
 from sixfold.models.products import rounded
+from sixfold.score.cache import Cache, Identity, row_keys
+from sixfold.score.ledger import Ledger
 from sixfold.tasks.contract import Ask, Limits
 
 BUDGETS = {"cpu": 2048}
@@ -29,25 +32,6 @@ BUDGET = 8192
 """On every other device."""
 
 
-@dataclass
-class Ledger:
-    """What scoring cost.
-
-    Attributes:
-        queries: examples asked about.
-        model_calls: rows that the model computed.
-        tokens: real tokens computed.
-        padded_tokens: tokens computed, padding included.
-        seconds: wall time inside the model.
-    """
-
-    queries: int = 0
-    model_calls: int = 0
-    tokens: int = 0
-    padded_tokens: int = 0
-    seconds: float = 0.0
-
-
 class Scorer:
     """Answers questions about examples with one model.
 
@@ -56,6 +40,8 @@ class Scorer:
         precision: of matrix products.
         budget: tokens computed at once; bounds memory. By the model's device unless given.
         progress: told the number of examples done after each batch.
+        cache: answers of earlier calls. Not for a model whose weights change.
+        identity: whose answers the cache holds; needed with one.
     """
 
     def __init__(
@@ -65,49 +51,98 @@ class Scorer:
         precision: Literal["fp32", "bf16"] = "fp32",
         budget: int | None = None,
         progress: Callable[[int], None] | None = None,
+        cache: Cache | None = None,
+        identity: Identity | None = None,
     ) -> None:
+        assert cache is None or identity is not None, "a cache needs to know whose answers it holds"
         self.model = model.eval()
         self.precision = precision
         self.budget = budget or BUDGETS.get(self._device.type, BUDGET)
         self.progress = progress
+        self.cache = cache
+        self.identity = identity
         self.ledger = Ledger()
 
     @property
     def _device(self) -> torch.device:
         return next(self.model.parameters()).device
 
-    def ask(self, examples: Examples, ask: Ask) -> list[NDArray]:
-        """One answer an example, in the order of the examples."""
+    def ask(self, examples: Examples, ask: Ask, *, fresh: bool = False) -> list[NDArray]:
+        """One answer an example, in the order of the examples. Equal examples may share one array.
+
+        Args:
+            fresh: compute every example, and keep nothing.
+        """
         start = time.perf_counter()
-        device = self._device
-        packed = can_pack(self.model)
-        lengths = examples.lengths
-        answers: list[Any] = [None] * len(examples)
-        for indices in sorted_batches(lengths, self.budget, packed=packed):
-            batch = ask.collate(examples.take(indices))
-            batch = {
-                name: value.to(device) if isinstance(value, torch.Tensor | Flat) else value
-                for name, value in batch.items()
-            }
-            with (
-                torch.inference_mode(),
-                torch.autocast(device.type, torch.bfloat16, enabled=self.precision == "bf16"),
-            ):
-                for index, answer in zip(indices, ask.read(self.model, batch), strict=True):
-                    answers[index] = answer
-            self._note(lengths[indices], packed=packed)
+        self.ledger.queries += len(examples)
+        if fresh:
+            answers = self._computed(examples, np.arange(len(examples)), ask)
+        else:
+            keys = row_keys(examples, f"{ask.name} {self.precision} {self.identity}")
+            found = self._found(examples, keys, ask)
+            answers = [found[key] for key in keys]
         self.ledger.seconds += time.perf_counter() - start
         return answers
 
-    def _note(self, lengths: NDArray, *, packed: bool) -> None:
+    def _found(self, examples: Examples, keys: list[bytes], ask: Ask) -> dict[bytes, NDArray]:
+        """The answer to each key, out of the cache or of the model."""
+        places = dict(zip(keys, range(len(keys)), strict=True))
+        known = {} if self.cache is None else self.cache.find(places)
+        wanted = [key for key in places if key not in known] if known else list(places)
+        self.ledger.cached += len(known)
+        self.ledger.duplicates += len(keys) - len(places)
+        self._tell(len(keys) - len(wanted))
+        which = np.fromiter((places[key] for key in wanted), np.int64, len(wanted))
+        computed = dict(zip(wanted, self._computed(examples, which, ask), strict=True))
+        if self.cache is not None:
+            self.cache.keep(computed)
+        return {**known, **computed}
+
+    def _computed(self, examples: Examples, which: NDArray[np.int64], ask: Ask) -> list[NDArray]:
+        """The model's answers to the examples at ``which``, in that order."""
+        packed = can_pack(self.model)
+        lengths = examples.lengths[which]
+        answers: list[Any] = [None] * len(which)
+        with _frozen(self.model) if ask.gradients else torch.inference_mode():
+            for indices in sorted_batches(lengths, self.budget, packed=packed):
+                batch = self._moved(ask.collate(examples.take(which[indices])))
+                with torch.autocast(self._device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+                    for index, answer in zip(indices.tolist(), ask.read(self.model, batch), strict=True):
+                        answers[index] = answer
+                self._note(lengths[indices], packed=packed)
+        return answers
+
+    def _moved(self, batch: dict[str, Any]) -> dict[str, Any]:
+        device = self._device
+        return {
+            name: value.to(device) if isinstance(value, torch.Tensor | Flat) else value for name, value in batch.items()
+        }
+
+    def _note(self, lengths: NDArray[np.int64], *, packed: bool) -> None:
         tokens = int(lengths.sum())
-        self.ledger.queries += len(lengths)
         self.ledger.model_calls += len(lengths)
         self.ledger.tokens += tokens
         self.ledger.padded_tokens += rounded(tokens, self._device) if packed else padded_tokens(lengths)
-        if self.progress is not None:
-            self.progress(len(lengths))
+        self._tell(len(lengths))
+
+    def _tell(self, done: int) -> None:
+        if done and self.progress is not None:
+            self.progress(done)
 
     def generate(self, examples: Examples, limits: Limits) -> list[list[int]]:
         """A scorer writes nothing: tasks that need text get a generator."""
         raise AssertionError("this task needs a generator, not a scorer")
+
+
+@contextmanager
+def _frozen(model: torch.nn.Module) -> Iterator[None]:
+    """Gradients are computed, but none of a weight."""
+    learning = [weight for weight in model.parameters() if weight.requires_grad]
+    for weight in learning:
+        weight.requires_grad_(False)
+    try:
+        with torch.enable_grad():
+            yield
+    finally:
+        for weight in learning:
+            weight.requires_grad_(True)

@@ -101,12 +101,14 @@ class Ask:
     Attributes:
         name: identifies the question; part of a cache key.
         collate: examples to a batch.
-        read: runs the model on the batch and gives one array an example, in order. No gradients.
+        read: runs the model on the batch and gives one array an example, in order.
+        gradients: whether ``read`` differentiates; the model's weights are frozen meanwhile.
     """
 
     name: str
     collate: Callable[[Examples], Batch]
     read: Callable[[torch.nn.Module, Batch], list[NDArray]]
+    gradients: bool = False
 
 
 @dataclass(frozen=True)
