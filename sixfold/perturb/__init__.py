@@ -6,6 +6,6 @@ draws, scores or searches. ``registry.py`` has the names.
 
 from __future__ import annotations
 
-from sixfold.perturb.words import Edit, Rewrite, Sentence, Transformation, applied
+from sixfold.perturb.words import Best, Contextual, Edit, Prompts, Rewrite, Sentence, Transformation, applied
 
-__all__ = ["Edit", "Rewrite", "Sentence", "Transformation", "applied"]
+__all__ = ["Best", "Contextual", "Edit", "Prompts", "Rewrite", "Sentence", "Transformation", "applied"]

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from sixfold.text import Span, words
 from sixfold.text.language import HAN, has_han
@@ -111,6 +114,66 @@ class Rewrite(Protocol):
 
     def variants(self, sentence: Sentence) -> list[tuple[Edit, ...]]:
         """Each variant as the edits that make it, which do not overlap; distinct, always in the same order."""
+        ...
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """What a masked language model is asked, as rows that are ready for it.
+
+    Attributes:
+        ids: of each row, its token ids (int32), the special tokens around it included.
+        places: of each row, the places in it whose distribution over the vocabulary is wanted (int64).
+    """
+
+    ids: list[NDArray[np.int32]]
+    places: list[NDArray[np.int64]]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+class Best(NamedTuple):
+    """What a model says of one row's places: its most likely tokens, the likeliest first.
+
+    Attributes:
+        ids: int [places, k]
+        log_probabilities: float [places, k] in descending order.
+    """
+
+    ids: NDArray[np.integer]
+    log_probabilities: NDArray[np.floating]
+
+
+class Contextual(Protocol):
+    """What one word could be changed to in its text, by a masked language model. Whoever uses it runs the model.
+
+    Attributes:
+        name: as in ``masked.CONTEXTUAL``.
+        languages: ISO 639-1 codes of the words that it changes.
+        most: candidates of one word, and the k of the answers it wants.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def languages(self) -> tuple[str, ...]: ...
+
+    @property
+    def most(self) -> int: ...
+
+    def prompts(self, sentence: Sentence, positions: Sequence[int]) -> Prompts:
+        """What to ask for the words at ``positions``. A row may ask for several words; some words need none."""
+        ...
+
+    def candidates(self, sentence: Sentence, positions: Sequence[int], best: Sequence[Best]) -> list[list[str]]:
+        """Replacements of each of the words, as ``Transformation.candidates``, the likeliest first.
+
+        Args:
+            sentence, positions: as they were given to ``prompts``.
+            best: the answer to each row of the prompts.
+        """
         ...
 
 
