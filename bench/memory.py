@@ -1,6 +1,9 @@
 """Resident memory of ``sixfold predict`` over a file of 1 GB: it must not grow with the rows that have gone by.
 
 python bench/memory.py CHECKPOINT --minutes 5
+
+A checkpoint with a small ``max_tokens`` and ``--longer 40`` gets through the whole file in minutes: texts are then read
+and cut rather than computed.
 """
 
 from __future__ import annotations
@@ -24,8 +27,8 @@ STRETCH = 700
 POLL_SECONDS = 0.1
 
 
-def write(path: Path, size: int) -> int:
-    """A csv of at least ``size`` bytes; gives its rows.
+def write(path: Path, size: int, longer: int) -> int:
+    """A csv of at least ``size`` bytes; gives its rows, which have up to 40 times ``longer`` words.
 
     Stretches of short and of long texts take turns: the sizes that a chunk of rows needs in memory then differ from
     those of the chunk before, which is what makes a heap grow.
@@ -36,7 +39,7 @@ def write(path: Path, size: int) -> int:
         writer = csv.writer(file)
         writer.writerow(["text"])
         while file.tell() < size:
-            longest = draw.choice([4, 8, 12, 20, 40])
+            longest = longer * draw.choice([4, 8, 12, 20, 40])
             lengths = [draw.randint(1, longest) for _ in range(STRETCH)]
             writer.writerows([f"{rows + n} {' '.join(draw.choices(WORDS, k=k))}"] for n, k in enumerate(lengths))
             rows += STRETCH
@@ -79,12 +82,13 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("checkpoint")
     parser.add_argument("--megabytes", type=int, default=1000)
+    parser.add_argument("--longer", type=int, default=1, help="multiplies the words of a text")
     parser.add_argument("--minutes", type=float, default=5)
     parser.add_argument("--every", type=int, default=4096, help="rows between two lines")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as work:
         source, out = Path(work) / "rows.csv", Path(work) / "answers.jsonl"
-        rows = write(source, args.megabytes * 1_000_000)
+        rows = write(source, args.megabytes * 1_000_000, args.longer)
         print(f"{machine()}: {rows:,} rows, {source.stat().st_size / 1e9:.2f} GB")
         command = [sys.executable, "-m", "sixfold", "predict", args.checkpoint, str(source)]
         points = curve(command, out, every=args.every, seconds=60 * args.minutes)

@@ -36,7 +36,7 @@ def config(work: Path, args: argparse.Namespace, epochs: float) -> dict[str, Any
             "document": "file",
             "near": "off",
         },
-        "tokenizer": {"kind": "bpe", "vocabulary": 258},
+        "tokenizer": {"kind": "bpe", "vocabulary": 260},
         "model": {"layers": args.layers, "width": args.width, "heads": args.heads, "inner": args.inner},
         "context": args.context,
         "train": {
@@ -68,8 +68,8 @@ def main() -> None:
     parser.add_argument("--width", type=int, default=128)
     parser.add_argument("--heads", type=int, default=4)
     parser.add_argument("--inner", type=int, default=320)
-    parser.add_argument("--context", type=int, default=64)
-    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--context", type=int, default=256)
+    parser.add_argument("--batch", type=int, default=5)
     parser.add_argument("--muon-rate", type=float)
     parser.add_argument("--rate", type=float)
     parser.add_argument("--precision")
