@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from rich.console import RenderableType
 
 from sixfold.commands.predictions import Row, matched, path_of, read, splits_of
@@ -22,9 +21,7 @@ from sixfold.commands.runs import stages_in
 from sixfold.commands.show import measured, rendered
 from sixfold.errors import DataError, UsageError, nearest, unknown
 from sixfold.metrics import compare as paired
-from sixfold.metrics.classification import f1_statistics
 from sixfold.metrics.compare import Comparison
-from sixfold.metrics.scores import f1
 from sixfold.report import show
 from sixfold.report.blocks import Block, Cell, Column, Format, Notice, Page, Section, Table, Text
 from sixfold.report.blocks import table as block_table
@@ -211,24 +208,7 @@ def _tests(kind: str, both: Sequence[tuple[Row, Row]], seed: int) -> tuple[Compa
     for which, side in enumerate((gold, first, second)):
         for row, answer in enumerate(side):
             marks[which, row, [index[label] for label in answer]] = True
-    return _several(*marks, seed=seed)
-
-
-def _several(gold: NDArray, first: NDArray, second: NDArray, *, seed: int) -> tuple[Comparison, ...]:
-    """The tests of classifiers with several labels a row, from bool [rows, classes]."""
-    rows, classes = gold.shape
-    exact = paired.accuracy((first == gold).all(axis=1), (second == gold).all(axis=1))
-    counts = [np.stack([gold & guess, guess, gold], axis=1).astype(np.float64) for guess in (first, second)]
-    sums, flat = [part.sum(axis=2) for part in counts], [part.reshape(rows, 3 * classes) for part in counts]
-    return (
-        replace(exact, metric="subset accuracy"),
-        paired.paired_bootstrap("micro F1", sums[0], sums[1], _micro, seed=seed),
-        paired.paired_bootstrap("macro F1", flat[0], flat[1], f1_statistics(classes), seed=seed),
-    )
-
-
-def _micro(sums: NDArray) -> NDArray:
-    return np.nan_to_num(f1(*sums.T))[:, None]
+    return paired.several_labels(*marks, seed=seed)
 
 
 def table(compared: Compared) -> RenderableType:

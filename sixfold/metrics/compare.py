@@ -160,6 +160,25 @@ def classifiers(
     )
 
 
+def several_labels(
+    gold: NDArray, predicted_a: NDArray, predicted_b: NDArray, *, seed: int
+) -> tuple[Comparison, Comparison, Comparison]:
+    """Subset accuracy, micro F1 and macro F1 of classifiers with several labels a row, from bool [rows, classes].
+
+    Raises:
+        DataError: no rows.
+    """
+    rows, classes = gold.shape
+    exact = accuracy((predicted_a == gold).all(axis=1), (predicted_b == gold).all(axis=1))
+    counts = [np.stack([gold & guess, guess, gold], axis=1).astype(np.float64) for guess in (predicted_a, predicted_b)]
+    sums, flat = [part.sum(axis=2) for part in counts], [part.reshape(rows, 3 * classes) for part in counts]
+    return (
+        replace(exact, metric="subset accuracy"),
+        paired_bootstrap("micro F1", sums[0], sums[1], _f1, seed=seed),
+        paired_bootstrap("macro F1", flat[0], flat[1], f1_statistics(classes), seed=seed),
+    )
+
+
 def taggers(
     gold: Sequence[Sequence[str]],
     predicted_a: Sequence[Sequence[str]],
@@ -173,7 +192,11 @@ def taggers(
         DataError: no sentences, or a string that is no tag.
     """
     rows_a, rows_b = (_entity_counts(gold, predicted) for predicted in (predicted_a, predicted_b))
-    return paired_bootstrap("entity F1", rows_a, rows_b, lambda sums: np.nan_to_num(f1(*sums.T))[:, None], seed=seed)
+    return paired_bootstrap("entity F1", rows_a, rows_b, _f1, seed=seed)
+
+
+def _f1(sums: Floats) -> Floats:
+    return np.nan_to_num(f1(*sums.T))[:, None]
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
