@@ -272,24 +272,15 @@ def _test_table(pair: Pair, compared: Compared) -> Table:
     )
     rows: list[tuple[Cell, ...]] = []
     for test in pair.tests:
-        gained = f"{_points(test.difference)} [{_points(test.low)}, {_points(test.high)}]"
+        gained = show.gained(test.difference, test.low, test.high)
         better = second if test.difference > 0 else first
         verdict = f"{better} is better" if test.p_holm < LEVEL else "no difference shown"
-        rows.append((test.metric, test.a, test.b, gained, _p(test.p), _p(test.p_holm), verdict, test.test))
+        rows.append(
+            (test.metric, test.a, test.b, gained, show.p_value(test.p), show.p_value(test.p_holm), verdict, test.test)
+        )
     count = _count(compared)
     holm = f"; p (Holm) allows for all {count} tests made here" if count > 1 else ""
     return Table(columns, tuple(rows), f"Paired tests on {counted(pair.rows, 'row')}, 95 % intervals{holm}")
-
-
-def _points(value: float) -> str:
-    sign = "+" if value > 0 else show.MINUS if value < 0 else ""
-    return sign + show.percent(abs(value))
-
-
-def _p(value: float) -> str:
-    if value >= 1e-4:
-        return f"{value:.4f}"
-    return show.number(value) if value >= 1e-12 else "< 10⁻¹²"
 
 
 def _metrics(pair: Pair, compared: Compared) -> Table:

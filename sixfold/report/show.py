@@ -92,6 +92,24 @@ def number(value: float | None) -> str:
     return f"{value:,.{digits}f}".replace("-", MINUS)
 
 
+def points(value: float) -> str:
+    """A difference of two proportions with its sign, in percentage points: ``+3.4``."""
+    sign = "+" if value > 0 else MINUS if value < 0 else ""
+    return sign + percent(abs(value))
+
+
+def gained(difference: float, low: float, high: float) -> str:
+    """A difference of two proportions with its interval: ``+3.4 [−0.2, +7.0]``."""
+    return f"{points(difference)} [{points(low)}, {points(high)}]"
+
+
+def p_value(value: float) -> str:
+    """The p of a test; of very small ones only that they are."""
+    if value >= 1e-4:
+        return f"{value:.4f}"
+    return number(value) if value >= 1e-12 else "< 10⁻¹²"
+
+
 def duration(seconds: float | None) -> str:
     """``0.4 s``, ``52 s``, ``3 min 20 s``, ``2 h 5 min``."""
     if seconds is None or not math.isfinite(seconds):
