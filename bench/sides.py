@@ -8,7 +8,7 @@ import platform
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -31,16 +31,14 @@ def peer_python(name: str, packages: Sequence[str]) -> Path:
 
 
 @dataclass
-class Side:
-    """One process that works when it is told to."""
+class Peer:
+    """A process that works when it is told to over standard input, and answers in lines of JSON."""
 
     name: str
     command: list[str]
-    steps: int = 0
-    done: int = 0
-    seconds: float = 0.0
 
-    def start(self) -> None:
+    def start(self) -> int:
+        """Start it; gives how much it is ready to do."""
         environment = {
             **os.environ,
             "TOKENIZERS_PARALLELISM": "false",
@@ -50,7 +48,7 @@ class Side:
         self.process = subprocess.Popen(
             self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
         )
-        self.steps = int(self.answer("ready")["ready"])
+        return int(self.answer("ready")["ready"])
 
     def answer(self, key: str) -> dict[str, Any]:
         """The next line of JSON with ``key``; whatever else a peer prints is passed over."""
@@ -60,13 +58,60 @@ class Side:
                 return found
         raise SystemExit(f"{self.name} ended early (exit code {self.process.wait()})")
 
-    def go(self, steps: int) -> None:
+    def ask(self, line: str, key: str) -> dict[str, Any]:
+        """Tell it a line, and wait for its answer."""
         assert self.process.stdin is not None
-        self.process.stdin.write(f"go {steps}\n")
+        self.process.stdin.write(line + "\n")
         self.process.stdin.flush()
-        told = self.answer("step")
+        return self.answer(key)
+
+    def end(self) -> None:
+        """Let it end."""
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        self.process.wait()
+
+
+@dataclass
+class Side(Peer):
+    """Takes steps."""
+
+    steps: int = 0
+    done: int = 0
+    seconds: float = 0.0
+
+    def go(self, steps: int) -> None:
+        told = self.ask(f"go {steps}", "step")
         self.seconds += told["seconds"]
         self.done = told["step"]
+
+
+@dataclass
+class Slicer(Peer):
+    """Works on slices of some examples. ``told``: its answer to each slice."""
+
+    seconds: float = 0.0
+    told: list[dict[str, Any]] = field(default_factory=list)
+
+    def go(self, start: int, end: int) -> None:
+        self.told.append(self.ask(f"go {start} {end}", "slice"))
+        self.seconds += self.told[-1]["seconds"]
+
+    def all(self, key: str) -> list[Any]:
+        """What it told of every example, in their order."""
+        return [one for told in self.told for one in told[key]]
+
+
+def take_slices(sides: Sequence[Slicer], examples: int, slices: int) -> None:
+    """Let all sides work on every slice, in turns."""
+    for side in sides:
+        side.start()
+    step = -(-examples // slices)
+    for start in range(0, examples, step):
+        for side in sides:
+            side.go(start, min(examples, start + step))
+    for side in sides:
+        side.end()
 
 
 def _json(line: str) -> dict[str, Any]:
@@ -81,7 +126,7 @@ def take_turns(sides: Sequence[Side], share: float = 0.05) -> list[float]:
     """Run all sides to their end, a share of their steps at a time, in turns; gives the peak measured between turns."""
     peaks = []
     for side in sides:
-        side.start()
+        side.steps = side.start()
     while any(side.done < side.steps for side in sides):
         peaks.append(matrix_peak())
         for side in sides:
