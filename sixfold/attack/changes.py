@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,10 +24,12 @@ class Offer:
     Attributes:
         what: for a report.
         of: a trial, what was changed before and a word's position to the word's candidates, in a fixed order.
+        scorers: models that are asked on the way.
     """
 
     what: str
     of: Callable[[Trial, Edits, int], Search[list[str]]]
+    scorers: Mapping[str, Asks] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -77,11 +79,12 @@ class Changes:
     @property
     def scorers(self) -> dict[str, Asks]:
         """Models that are asked for candidates."""
-        return {} if self.likeness is None else {SIMILARITY: self.likeness.encoder.scorer}
+        alike = {} if self.likeness is None else {SIMILARITY: self.likeness.encoder.scorer}
+        return {**self.offer.scorers, **alike}
 
     def told(self) -> list[str]:
         """The constraints, for a report."""
-        found = [rule.what for rule in (*self.words, *self.kept)]
+        found = [*(rule.what for rule in self.words), *(rule.what for rule in self.kept)]
         if self.most_share is not None:
             found.append(f"at most {self.most_share:.0%} of the words changed")
         if self.most_distance is not None:
@@ -155,7 +158,8 @@ def several(*offers: Offer) -> Offer:
             found.update(dict.fromkeys((yield from offer.of(trial, edits, position))))
         return list(found)
 
-    return Offer("; ".join(offer.what for offer in offers), of)
+    scorers = {name: scorer for offer in offers for name, scorer in offer.scorers.items()}
+    return Offer("; ".join(offer.what for offer in offers), of, scorers)
 
 
 def distance(text: str, edits: Edits) -> int:

@@ -10,7 +10,9 @@ from sixfold.attack import importance
 from sixfold.attack.beam import both, of_rewrites, of_words
 from sixfold.attack.building import GRAMMAR, MEANING, Attack, Tools, by_beam, by_importance, by_saliency
 from sixfold.attack.changes import Changes, Offer, every, one_of_each, several
+from sixfold.attack.masked_words import MaskedWords, fitting
 from sixfold.perturb import registry
+from sixfold.perturb.masked import contextual
 
 MISSPELT = ("zh-homophone", "zh-glyph", "zh-split", "zh-insert")
 MOST_SHARE = 0.4
@@ -35,6 +37,14 @@ def zh_pwws(tools: Tools) -> Attack:
     """As PWWS, with the synonyms of Cilin."""
     changes = Changes(every(registry.transformation("zh-synonym")), (GRAMMAR,), (MEANING,))
     return by_saliency("zh-pwws", changes)
+
+
+def zh_bert_attack(tools: Tools) -> Attack:
+    """As BERT-Attack, with a masked language model that reads Chinese; a word of several characters stays as long."""
+    model = MaskedWords.load(tools.words)
+    words = contextual("bert-attack", model.tokenizer, model.around, model.limit)
+    changes = Changes(fitting(model, words), (GRAMMAR,), (MEANING,), most_share=MOST_SHARE)
+    return by_importance("zh-bert-attack", changes, importance.MASK)
 
 
 def zh_checklist(tools: Tools) -> Attack:

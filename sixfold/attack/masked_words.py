@@ -91,7 +91,7 @@ def fitting(model: MaskedWords, words: Contextual) -> Offer:
             trial.known[words.name] = yield from _found(model, words, trial.sentence, range(len(trial.sentence)))
         return trial.known[words.name][position]
 
-    return Offer(f"words that {model.name} finds fitting, at most {words.most}", of)
+    return Offer(f"words that {model.name} finds fitting, at most {words.most}", of, {WORDS: model.scorer})
 
 
 def fitting_now(model: MaskedWords, words: Contextual) -> Offer:
@@ -103,13 +103,15 @@ def fitting_now(model: MaskedWords, words: Contextual) -> Offer:
         sentence = changed if len(changed) == len(trial.sentence) else trial.sentence
         return (yield from _found(model, words, sentence, [position]))[0]
 
-    return Offer(f"words that {model.name} finds fitting in the changed text, at most {words.most}", of)
+    what = f"words that {model.name} finds fitting in the text so far, at most {words.most}"
+    return Offer(what, of, {WORDS: model.scorer})
 
 
 def _found(
     model: MaskedWords, words: Contextual, sentence: Sentence, positions: Sequence[int]
 ) -> Search[list[list[str]]]:
-    best = yield from model.best(words.prompts(sentence, positions), words.most)
+    prompts = words.prompts(sentence, positions)
+    best = yield from model.best(prompts, words.most)
     return words.candidates(sentence, positions, best)
 
 

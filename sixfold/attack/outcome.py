@@ -120,9 +120,9 @@ class Outcome:
         if kind not in get_args(Kind):
             raise ValueError(f"there is no outcome {kind!r}")
         before, after = map(float, data.pop("scores"))
-        tuples = {name: tuple(data.pop(name, ())) for name in ("original_words", "adversarial_words")}
-        answers = {name: _tupled(data.pop(name)) for name in ("gold", "before", "after")}
-        made = cls(kind=kind, edits=edits, scores=(before, after), **answers, **tuples, **data)
+        words: Any = {name: tuple(data.pop(name, ())) for name in ("original_words", "adversarial_words")}
+        answers: Any = {name: _tupled(data.pop(name)) for name in ("gold", "before", "after")}
+        made = cls(kind=kind, edits=edits, scores=(before, after), **answers, **words, **data)
         if not _makes(made.original, edits, made.adversarial):
             raise ValueError("the edits do not make the adversarial text")
         return made

@@ -68,9 +68,11 @@ class Encoder:
 
     def cosines(self, pairs: Iterable[tuple[str, str]]) -> list[float]:
         """The cosine of the two texts of each pair."""
-        pairs = list(pairs)
-        query = self.query([text for pair in pairs for text in pair])
-        vectors = np.stack(self.scorer.ask(query.examples, query.ask)) if pairs else np.zeros((0, 1))
+        texts = [text for pair in pairs for text in pair]
+        if not texts:
+            return []
+        query = self.query(texts)
+        vectors = np.stack(self.scorer.ask(query.examples, query.ask))
         return [float(cosine) for cosine in (vectors[::2] * vectors[1::2]).sum(axis=1)]
 
 
