@@ -31,7 +31,7 @@ from sixfold.stages.rows import DataConfig
 from sixfold.tasks.registry import SHORT, TASKS, full_name, task_class
 from sixfold.tasks.text_classification import LabelPrediction, TextClassification
 from sixfold.tasks.token_classification import TagPrediction, TokenClassification
-from sixfold.train.config import TrainConfig
+from sixfold.train.config import AdversarialConfig, TrainConfig
 from sixfold.train.optimiser import LEAST_STEPS, MOST_EPOCHS, USUAL_EPOCHS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -51,6 +51,7 @@ KEYS = {
         "model": pretrain.ModelConfig,
         "extend": pretrain.ExtendConfig,
     },
+    "harden.md": {"adversarial": AdversarialConfig},
 }
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 

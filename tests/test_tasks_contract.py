@@ -18,7 +18,7 @@ from sixfold.tasks.contract import PreparedTask, Task, WholeBatchTask
 from sixfold.tasks.registry import TASKS, task_class
 from sixfold.train.config import TrainConfig
 from sixfold.train.events import Evaluated, Step
-from sixfold.train.learner import _cached_backward, _summed_backward
+from sixfold.train.gradients import Gradients
 from sixfold.train.loop import fit
 
 SIZES = {
@@ -125,7 +125,7 @@ def test_cutting_a_step_into_micro_batches_changes_no_gradient(budgets: tuple[in
     task = Copy()
     examples = task.encode(words(10), None, 32, "error").examples
     model = model_of(LlamaForCausalLM, LlamaConfig(**SIZES, pad_token_id=0))
-    results = [gradients_of(task, model, examples, budget, _summed_backward) for budget in budgets]
+    results = [gradients_of(task, model, examples, budget) for budget in budgets]
     for whole, cut in zip(*results, strict=True):
         torch.testing.assert_close(whole, cut, atol=1e-6, rtol=1e-5)
 
@@ -138,7 +138,7 @@ def test_terms_are_divided_by_the_counts_of_the_whole_step() -> None:
     batches = [
         task.collate(examples.take(part), np.random.default_rng(0)) for part in ([0], [1, 2, 3], [4, 5, 6, 7, 8, 9])
     ]
-    loss, means = _summed_backward(task, model, batches)
+    loss, means = Gradients(model, task, TrainConfig(), list(model.parameters())).add(batches, (0, 0, 0))
     terms = [task.loss(model, batch) for batch in batches]
     for name in means:
         total = sum(float(term[name].sum.detach()) for term in terms)
@@ -152,7 +152,7 @@ def test_gradient_caching_gives_the_gradient_of_the_whole_batch() -> None:
     model = model_of(BertModel, BertConfig(**SIZES)).train()  # dropout on: both passes must draw the same
 
     torch.manual_seed(5)
-    cached = gradients_of(task, model, examples, 16, _cached_backward)
+    cached = gradients_of(task, model, examples, 16)
     torch.manual_seed(5)
     model.zero_grad()
     batches = batches_of(task, examples, 16)
@@ -171,9 +171,7 @@ def batches_of(task: Task, examples: object, budget: int) -> list[dict]:
     ]
 
 
-def gradients_of(
-    task: Task, model: torch.nn.Module, examples: object, budget: int, backward: object
-) -> list[torch.Tensor]:
+def gradients_of(task: Task, model: torch.nn.Module, examples: object, budget: int) -> list[torch.Tensor]:
     model.zero_grad()
-    backward(task, model, batches_of(task, examples, budget))  # type: ignore[operator]
+    Gradients(model, task, TrainConfig(), list(model.parameters())).add(batches_of(task, examples, budget), (0, 0, 0))
     return [p.grad.clone() for p in model.parameters() if p.grad is not None]

@@ -10,7 +10,13 @@ import torch
 from datasets import Dataset
 from torch import nn
 from toy_tasks import MaskedAndOrder
-from transformers import BertConfig, BertForMaskedLM, BertForSequenceClassification
+from transformers import (
+    BertConfig,
+    BertForMaskedLM,
+    BertForSequenceClassification,
+    DistilBertConfig,
+    DistilBertForSequenceClassification,
+)
 
 from sixfold.data.examples import Examples, Ragged
 from sixfold.tasks.text_classification import TextClassification
@@ -130,3 +136,15 @@ def test_used_ids_are_found_chunk_by_chunk(monkeypatch) -> None:
     monkeypatch.setattr(vocabulary, "CHUNK", 3)
     values = np.array([5, 2, 5, 9, 0, 2, 7], dtype=np.uint16)
     assert vocabulary.used_ids(values, 12, added=(11, 2)).tolist() == [0, 2, 5, 7, 9, 11]
+
+
+def test_a_padded_batch_needs_a_row_for_what_fills_it_up_though_no_example_holds_it() -> None:
+    torch.manual_seed(0)
+    shape = {"dim": 16, "n_layers": 1, "n_heads": 2, "hidden_dim": 32, "vocab_size": 60, "num_labels": 2}
+    model = DistilBertForSequenceClassification(DistilBertConfig(**shape))
+    rows = Examples({"input_ids": Ragged.of([[1, 7, 2], [1, 8, 9, 2]]), "label": np.array([0, 1])})
+    before = model.get_input_embeddings().weight.detach().clone()
+    config = TrainConfig(epochs=1, batch=2, precision="fp32")
+    events = list(fit(model, TextClassification(labels=("a", "b")), rows, config, seed=3))
+    assert {choice.name: choice.value for choice in events[0].choices}["embedding rows"] == 6
+    assert torch.equal(model.get_input_embeddings().weight[0], before[0])

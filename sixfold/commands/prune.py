@@ -25,7 +25,7 @@ from sixfold.text.counting import counted
 HALF_WRITTEN_SECONDS = 3600
 """So long after its last byte no process is still writing."""
 UNUSED_SECONDS = 30 * 24 * 3600
-_STATE = re.compile(r"state-\d+")
+_STATE = re.compile(r"(state|renewed)-\d+")
 _TEMPORARY = re.compile(r"\..+\.tmp(-\d+)?")
 _OLD = re.compile(r"\.(?P<name>.+)\.old")
 _ARCHIVE = re.compile(r"(?P<package>[\w.-]+?)-(?P<version>\d[^-]*)(\.tar\.gz|-.+\.whl)")

@@ -336,6 +336,11 @@ def _cacheless(model: Any) -> dict[str, bool]:
     return {"use_cache": False} if getattr(model.config, "use_cache", None) is not None else {}
 
 
+def padding(model: Any) -> int:
+    """The id that stands behind the shorter rows of a padded batch."""
+    return model.config.pad_token_id or 0
+
+
 def padded(model: Any, flat: Flat) -> dict[str, Tensor]:
     """The batch as models usually take it: ids and mask (1 on real tokens), each [rows, longest]."""
     longest = max(flat.lengths)
@@ -348,8 +353,7 @@ def padded(model: Any, flat: Flat) -> dict[str, Tensor]:
         return out
 
     types = _typed(model, None if flat.types is None else spread(flat.types, 0))
-    fill = model.config.pad_token_id or 0
-    return {"input_ids": spread(flat.input_ids, fill), "attention_mask": mask.long(), **types}
+    return {"input_ids": spread(flat.input_ids, padding(model)), "attention_mask": mask.long(), **types}
 
 
 def token_logits(model: Any, flat: Flat) -> Tensor:

@@ -70,6 +70,8 @@ class Config(BaseModel):
         options = sorted(self._options())
         if options and self.task != "text_classification":
             raise ValueError(f"{', '.join(options)} only fits text_classification, and the task is {self.task}")
+        if self.train.mixup and self.task != "text_classification":
+            raise ValueError(f"mixup (train.mixup) only fits text_classification, and the task is {self.task}")
         if self.train.muon_rate is not None and self.train.optimiser != "muon":
             raise ValueError("muon_rate (train.muon_rate) is for optimiser: muon")
         metric, known = self.train.metric, self.new_task().score_names

@@ -16,10 +16,12 @@ from sixfold.score.scorer import Scorer
 from sixfold.stages.context import Context
 from sixfold.stages.training import device
 from sixfold.tasks.contract import Task
+from sixfold.tasks.masking import MaskToken
 from sixfold.train.config import TrainConfig
 from sixfold.train.events import Event
 from sixfold.train.loop import fit
 from sixfold.train.optimiser import precision
+from sixfold.train.renewed import Renew
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ class Job:
         model: on its device.
         train: the dials, with what the stage has derived.
         groups: examples that go into one step (``train.loop.fit``).
+        renew: makes further examples for each epoch; a plan leaves them out.
         splits: what is measured on after training, by name.
         watched: the split that decides which weights are the best; None without one.
         ending: what else is done with the trained model, such as texts that it writes.
@@ -60,7 +63,13 @@ class Job:
     splits: Mapping[str, Split]
     watched: str | None
     groups: Ragged | None = None
+    renew: Renew | None = None
     ending: Callable[[], object] = field(default=lambda: None)
+
+    @property
+    def mask(self) -> MaskToken | None:
+        """What a masked token becomes. Raises ModelError where the dials ask for masks and the tokenizer has none."""
+        return MaskToken.of(self.tokenizer) if self.train.mask_share else None
 
     def predictions(self, model: nn.Module, split: Split) -> list[Any]:
         """Answers while training goes on, in its precision."""
@@ -86,4 +95,6 @@ def training(job: Job, context: Context) -> Iterator[Event]:
         folder=context.training,
         evaluate=None if split is None else evaluate,
         stop=context.stop,
+        mask=job.mask,
+        renew=job.renew,
     )

@@ -32,6 +32,8 @@ _ONLY: dict[str, tuple[str, ...]] = {
     "order_weight": ("masked_and_order",),
     "samples": ("causal_lm",),
     "train.r_drop": (),
+    "train.mixup": (),
+    "train.mask_share": (),
     "train.train_base": (),
 }
 """Keys that only some objectives read."""

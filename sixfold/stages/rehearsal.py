@@ -24,7 +24,7 @@ from sixfold.models import save
 from sixfold.score.scorer import Scorer
 from sixfold.stages.context import Context
 from sixfold.stages.job import Job, Split
-from sixfold.train import flops
+from sixfold.train import adversarial, flops
 from sixfold.train.calibration import Calibrated, Whole, calibrate
 
 FIRST_ROWS = 32
@@ -141,6 +141,7 @@ def rehearse(
         evaluate=None if job.watched is None else evaluation,
         seconds=seconds,
         mark=memory.mark,
+        mask=job.mask,
     )
     state = _bytes(context.training, "state-*/*")
     log = _bytes(context.training, "events.jsonl") + _bytes(context.training, "tensorboard/*")
@@ -249,11 +250,10 @@ def _targets(job: Job, seed: int) -> float:
 
 
 def _training_flops(job: Job, whole: Whole, targets: float) -> float:
-    """All steps: a forward and a backward pass, without the latter where the base is frozen; twice with R-Drop."""
+    """All steps, with what regularisers add to each."""
     lengths = job.examples.lengths
     tokens = int(lengths.sum())
-    passes = (flops.TRAINING if job.train.train_base else 1) * (2 if job.train.r_drop else 1)
-    return passes * flops.forward(job.model, lengths, targets * tokens) * whole.tokens / tokens
+    return adversarial.work(job.train) * flops.forward(job.model, lengths, targets * tokens) * whole.tokens / tokens
 
 
 def _scoring_flops(job: Job, whole: Whole, targets: float) -> float:

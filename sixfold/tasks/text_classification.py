@@ -162,8 +162,15 @@ class TextClassification:
         return torch.tensor(self.class_weights, device=like.device) if self.class_weights else None
 
     def loss(self, model: torch.nn.Module, batch: Batch) -> dict[str, Term]:
-        logits, target = row_logits(model, batch["flat"]).float(), batch["label"]
-        count = self.counts(batch)["label"]
+        return self.judged(self.logits(model, batch), batch)
+
+    def logits(self, model: torch.nn.Module, batch: Batch) -> torch.Tensor:
+        """[rows, classes]"""
+        return row_logits(model, batch["flat"]).float()
+
+    def judged(self, logits: torch.Tensor, batch: Batch) -> dict[str, Term]:
+        """The loss of logits against the batch's targets; apart from ``logits`` for mixup."""
+        target, count = batch["label"], self.counts(batch)["label"]
         if self.several:
             total = binary_cross_entropy_with_logits(logits, target, pos_weight=self._weights(logits), reduction="sum")
             logits = torch.stack([torch.zeros_like(logits), logits], dim=-1)  # a sigmoid is a softmax of two
@@ -171,28 +178,38 @@ class TextClassification:
             total = cross_entropy(logits, target, self._weights(logits), ignore_index=-1, reduction="sum")
         return {"label": Term(total, count, logits=logits)}
 
-    def predict(self, predictor: Predictor, examples: Examples) -> list[LabelPrediction]:
-        """Windows of one text are joined by the mean of their logits."""
-        answers = predictor.ask(examples, Ask("row_logits", self._inputs, _read))
-        if not answers:
-            return []
+    def question(self) -> Ask:
+        """What is asked of each example: [classes] its logits."""
+        return Ask("row_logits", self._inputs, _read)
+
+    def joined(self, answers: Sequence[NDArray], examples: Examples) -> NDArray[np.float64]:
+        """[rows, classes] logits: windows of one text are joined by the mean of their answers."""
         row = examples.dense("row")
-        sums = np.zeros((int(row.max()) + 1, len(self.labels)))
-        np.add.at(sums, row, np.stack(answers))
-        logits = sums / np.bincount(row)[:, None]
-        return [self._prediction(line) for line in logits]
+        sums = np.zeros((int(row.max(initial=-1)) + 1, len(self.labels)))
+        if answers:
+            np.add.at(sums, row, np.stack(answers))
+        return sums / np.bincount(row)[:, None]
+
+    def probabilities(self, logits: NDArray) -> NDArray[np.float64]:
+        """[..., classes] after temperature; each class for itself where a text may have several."""
+        if self.several:
+            return 1 / (1 + np.exp(-logits / self.temperature))
+        return calibration.softmax(logits, self.temperature)
+
+    def predict(self, predictor: Predictor, examples: Examples) -> list[LabelPrediction]:
+        answers = predictor.ask(examples, self.question())
+        return [self._prediction(line) for line in self.joined(answers, examples)]
 
     def _inputs(self, examples: Examples) -> Batch:
         ids = examples.ragged("input_ids")
         return {"flat": Flat.of(ids.values, ids.lengths)}
 
     def _prediction(self, logits: NDArray[np.float64]) -> LabelPrediction:
+        probabilities = self.probabilities(logits)
         if self.several:
-            probabilities = 1 / (1 + np.exp(-logits / self.temperature))
             cuts = np.array(self.thresholds or [0.5] * len(self.labels))
             given = tuple(label for label, yes in zip(self.labels, probabilities >= cuts, strict=True) if yes)
             return LabelPrediction(given, float(probabilities.max(initial=0.0)), probabilities, logits)
-        probabilities = calibration.softmax(logits, self.temperature)
         best = int(probabilities.argmax())
         confidence = float(probabilities[best])
         abstained = self.abstain_below is not None and confidence < self.abstain_below

@@ -17,6 +17,7 @@ from sixfold.data.batching import Indices, Steps, padded_tokens
 from sixfold.data.examples import Examples, Ragged
 from sixfold.models.forward import can_pack
 from sixfold.tasks.contract import Task
+from sixfold.tasks.masking import MaskToken
 from sixfold.train.config import TrainConfig
 from sixfold.train.events import Choice, Saved, Started, Step
 from sixfold.train.loop import Evaluate, fit
@@ -90,18 +91,19 @@ def calibrate(
     evaluate: Evaluate | None,
     seconds: float,
     mark: Callable[[str], None] = lambda phase: None,
+    mask: MaskToken | None = None,
 ) -> Calibrated:
     """Train for ``seconds``, first on the step of the whole run that holds its largest micro-batch.
 
     The model is not what it was afterwards.
 
     Args:
-        model, task, examples, config, seed, groups: as ``fit`` would get them.
+        model, task, examples, config, seed, groups, mask: as ``fit`` would get them.
         folder: gets what a run keeps beside its states, and a state if the whole run would write one.
         evaluate: called after a few steps and again and again; only its first call should take long.
         mark: told ``training`` when the last step is done and ``saving`` when a state is written.
     """
-    whole, some = _whole(model, task, examples, config, seed, groups)
+    whole, some = _whole(model, task, examples, config, seed, groups, mask)
     short = config.model_copy(
         update={
             "batch": 1,
@@ -127,6 +129,7 @@ def calibrate(
         folder=folder,
         evaluate=evaluate,
         stop=lambda: stopping,
+        mask=mask,
     )
     with closing(run), closing(tracked(run, folder)) as events:  # type: ignore[type-var]
         for event in events:
@@ -151,10 +154,16 @@ def calibrate(
 
 
 def _whole(
-    model: Any, task: Task, examples: Examples, config: TrainConfig, seed: int, groups: Ragged | None
+    model: Any,
+    task: Task,
+    examples: Examples,
+    config: TrainConfig,
+    seed: int,
+    groups: Ragged | None,
+    mask: MaskToken | None,
 ) -> tuple[Whole, list[Indices]]:
     """What the run consists of, and some of its steps: first the one with the largest micro-batch."""
-    with closing(fit(model, task, examples, config, seed=seed, groups=groups)) as run:  # type: ignore[type-var]
+    with closing(fit(model, task, examples, config, seed=seed, groups=groups, mask=mask)) as run:  # type: ignore[type-var]
         started = next(run)
     assert isinstance(started, Started)
     packed = can_pack(model)

@@ -4,7 +4,34 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
+
+
+class AdversarialConfig(BaseModel):
+    """Training on perturbed word embeddings (``adversarial.py``). Sizes are shares of the mean norm of an embedding."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    method: Literal["fgm", "pgd", "freelb"] = Field(description="How the perturbation is found: fgm, pgd or freelb.")
+    epsilon: PositiveFloat | None = Field(
+        None, description="Largest norm of a text's perturbation, as a share of a mean embedding's. Left out: 0.3."
+    )
+    steps: PositiveInt | None = Field(None, description="pgd, freelb: passes that look for it. Left out: 3.")
+    step_size: PositiveFloat | None = Field(
+        None, description="pgd, freelb: length of one step, a share like epsilon. Left out: 1.5 x epsilon / steps."
+    )
+    start: Literal["zero", "random"] | None = Field(
+        None, description="pgd, freelb: where it begins. Left out: zero for pgd, random for freelb."
+    )
+
+    @model_validator(mode="after")
+    def _of_the_method(self) -> AdversarialConfig:
+        idle = [key for key in ("steps", "step_size", "start") if getattr(self, key) is not None]
+        if self.method == "fgm" and idle:
+            raise ValueError(
+                f"fgm takes one step of epsilon from the text itself: leave out {', '.join(idle)}, or take pgd"
+            )
+        return self
 
 
 class TrainConfig(BaseModel):
@@ -41,6 +68,21 @@ class TrainConfig(BaseModel):
         ge=0,
         description="R-Drop: how much two passes with different dropout must agree (1 is usual). Twice the work.",
     )
+    adversarial: AdversarialConfig | None = Field(
+        None, description="Learn from perturbed word embeddings too. Two to four times the work."
+    )
+    noise: float = Field(
+        0.0, ge=0, allow_inf_nan=False, description="NEFTune: size of random noise on word embeddings (5 is usual)."
+    )
+    mixup: float = Field(
+        0.0,
+        ge=0,
+        allow_inf_nan=False,
+        description="Classification: mix texts in pairs; the share is drawn from Beta(mixup, mixup).",
+    )
+    mask_share: float = Field(
+        0.0, ge=0, lt=1, description="RanMASK: share of a text's tokens that is hidden each time it is seen."
+    )
     train_base: bool = Field(True, description="false: the base is frozen and only the head learns.")
     evaluations: PositiveFloat = Field(1.0, description="Evaluations on the validation split an epoch.")
     metric: str | None = Field(None, description="The validation score that decides. Left out: the task's own.")
@@ -56,3 +98,10 @@ class TrainConfig(BaseModel):
     micro_tokens: PositiveInt | None = Field(
         None, description="Tokens computed at once; bounds memory, changes no result. Left out: derived."
     )
+
+    @model_validator(mode="after")
+    def _together(self) -> TrainConfig:
+        others = [key for key in ("adversarial", "r_drop") if getattr(self, key)]
+        if self.mixup and others:
+            raise ValueError(f"mixup does not go together with {' and '.join(others)}: each needs texts by themselves")
+        return self

@@ -39,7 +39,8 @@ class Step:
         step: 1-based.
         epoch: passes over the data so far, as a fraction.
         loss: the weighted sum of the terms.
-        terms: each term's mean over its targets.
+        terms: each term's mean over its targets. With adversarial training they are those of the first pass, and
+            ``adversarial`` is what the passes on perturbed embeddings add to the loss.
         learning_rate: of the matrices of the top layer.
         grad_norm: before clipping.
         tokens: real tokens computed.
@@ -55,6 +56,24 @@ class Step:
     grad_norm: float
     tokens: int
     padded_tokens: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Renewed:
+    """Before an epoch, further examples were made for it.
+
+    Attributes:
+        step: steps done before.
+        epoch: for which, counted from 0.
+        made: how many.
+        again: given examples that are seen twice in place of missing ones.
+    """
+
+    step: int
+    epoch: int
+    made: int
+    again: int
     seconds: float
 
 
@@ -98,4 +117,4 @@ class Stopped:
     best_score: float | None
 
 
-Event = Started | Step | Evaluated | Saved | Stopped
+Event = Started | Renewed | Step | Evaluated | Saved | Stopped

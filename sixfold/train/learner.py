@@ -17,21 +17,19 @@ from torch import Tensor, nn
 
 from sixfold.data.batching import Indices
 from sixfold.data.examples import Examples
-from sixfold.models.forward import Flat
-from sixfold.tasks.contract import AddingTask, Batch, Task, Term, WholeBatchTask
+from sixfold.models.forward import Flat, can_pack, padding
+from sixfold.tasks.contract import AddingTask, Batch, Task
+from sixfold.tasks.masking import MaskToken, masked
 from sixfold.train import state as states
 from sixfold.train.config import TrainConfig
 from sixfold.train.dropout import byte_dropout_in
 from sixfold.train.events import Choice
+from sixfold.train.gradients import Gradients, Position, draws
 from sixfold.train.optimiser import build, optimiser
-from sixfold.train.r_drop import joined
 from sixfold.train.vocabulary import UsedRows, tied, used_ids
 
 USED_ROWS = "embeddings.used_rows"
 """The name of the embedding's used rows among the weights of a saved state."""
-
-Position = tuple[int, int, int]
-"""Seed, epoch, and step in the epoch: what a step's random numbers follow from."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +53,9 @@ class Learnt:
 
 class Learner(Protocol):
     """The weights and their optimisers, wherever they are."""
+
+    examples: Examples
+    """What is learnt from; an epoch may bring others, of which every token has a row that learns."""
 
     @property
     def choices(self) -> list[Choice]:
@@ -103,13 +104,15 @@ def learning(model: nn.Module) -> dict[str, nn.Parameter]:
     return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
 
 
-def trained_rows(model: Any, task: Task, examples: Examples) -> Tensor | None:
-    """[used] ids of the embedding's rows that the examples use; None where all rows learn, or none."""
+def trained_rows(model: Any, task: Task, examples: Examples, added: Sequence[int] = ()) -> Tensor | None:
+    """[used] ids of the embedding's rows that the examples use, and those added; None where all rows learn, or none."""
     table = model.get_input_embeddings()
     if not table.weight.requires_grad or tied(model):
         return None
-    added = task.added_ids if isinstance(task, AddingTask) else ()
-    used = used_ids(examples.ragged("input_ids").values, table.num_embeddings, added)
+    more = (*added, *task.added_ids) if isinstance(task, AddingTask) else tuple(added)
+    if not can_pack(model):
+        more = (*more, padding(model))
+    used = used_ids(examples.ragged("input_ids").values, table.num_embeddings, more)
     return torch.from_numpy(used).to(table.weight.device)
 
 
@@ -132,32 +135,33 @@ def set_rate(optimisers: Iterable[torch.optim.Optimizer], rate: float) -> None:
             group["lr"] = rate * group["share"]
 
 
-def divided(terms: Mapping[str, Term], totals: Mapping[str, float]) -> Tensor:
-    """The step's share of the loss that these terms are: each sum over the whole step's count."""
-    return torch.stack([term.weight * term.sum / (totals[name] or 1.0) for name, term in terms.items()]).sum()
-
-
-def terms_of(task: Task, model: nn.Module, batch: Batch, r_drop: float) -> dict[str, Term]:
-    terms = task.loss(model, batch)
-    return joined(terms, task.loss(model, batch), r_drop) if r_drop else terms
-
-
 class Alone:
     """One process learns."""
 
     def __init__(
-        self, model: Any, task: Task, examples: Examples, config: TrainConfig, *, rate: float, autocast: bool
+        self,
+        model: Any,
+        task: Task,
+        examples: Examples,
+        config: TrainConfig,
+        *,
+        rate: float,
+        autocast: bool,
+        mask: MaskToken | None = None,
+        renewed: bool = False,
     ) -> None:
         self.model = model
         self.task = task
         self.examples = examples
         self.config = config
         self.autocast = autocast
+        self.mask = mask
         self.device = next(model.parameters()).device
         self.choices: list[Choice] = []
         self._changes = ExitStack()
         self._rows: UsedRows | None = None
-        used = trained_rows(model, task, examples)
+        # What a later epoch brings may hold any token, so then the whole table learns.
+        used = None if renewed else trained_rows(model, task, examples, () if mask is None else (mask.id,))
         if used is not None:
             self._rows = UsedRows(model.get_input_embeddings(), used)
             self._changes.callback(self._rows.release)
@@ -171,21 +175,22 @@ class Alone:
         self.optimisers = build(model, self.parameters, config, rate)
         if self.device.type == "cpu":
             self._changes.enter_context(byte_dropout_in(model))
+        self._gradients = Gradients(model, task, config, list(self.parameters.values()))
+        self._changes.callback(self._gradients.release)
+        self.choices += self._gradients.choices
 
     def cut(self, micro: list[Indices]) -> list[Indices]:
         return micro
 
     def learn(self, micro: Sequence[Indices], position: Position, rate: float) -> Learnt:
         set_rate(self.optimisers, rate)
+        masks = draws(position, "mask")
         batches = [
-            batch_of(self.task, self.examples.take(indices), position, number, self.device)
+            batch_of(self.task, self._taken(indices, masks), position, number, self.device)
             for number, indices in enumerate(micro)
         ]
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.autocast):
-            if isinstance(self.task, WholeBatchTask):
-                loss, terms = _cached_backward(self.task, self.model, batches)
-            else:
-                loss, terms = _summed_backward(self.task, self.model, batches, self.config.r_drop)
+            loss, terms = self._gradients.add(batches, position)
         norm = float(nn.utils.clip_grad_norm_(list(self.parameters.values()), self.config.clip))
         learnt = Learnt(loss, terms, norm)
         for member in self.optimisers:
@@ -193,6 +198,11 @@ class Alone:
                 member.step()
             member.zero_grad(set_to_none=True)
         return learnt
+
+    def _taken(self, indices: Indices, masks: np.random.Generator) -> Examples:
+        """The examples of a micro-batch, masked where that is asked for."""
+        taken = self.examples.take(indices)
+        return taken if self.mask is None else masked(taken, self.mask, self.config.mask_share, masks)
 
     def whole(self) -> nn.Module:
         if self._rows is not None:
@@ -219,47 +229,3 @@ class Alone:
 
     def release(self) -> None:
         self._changes.close()
-
-
-def _summed_backward(
-    task: Task, model: nn.Module, batches: Sequence[Batch], r_drop: float = 0.0
-) -> tuple[float, dict[str, float]]:
-    """Gradients of the step's loss; gives the loss and each term's mean over the step's targets."""
-    totals: dict[str, float] = {}
-    for batch in batches:
-        for name, count in task.counts(batch).items():
-            totals[name] = totals.get(name, 0.0) + count
-    loss, means = 0.0, dict.fromkeys(totals, 0.0)
-    for batch in batches:
-        terms = terms_of(task, model, batch, r_drop)
-        part = divided(terms, totals)
-        part.backward()
-        loss += float(part.detach())
-        for name, term in terms.items():
-            means[name] += float(term.sum.detach()) / (totals[name] or 1.0)
-    return loss, means
-
-
-def _cached_backward(
-    task: WholeBatchTask, model: nn.Module, batches: Sequence[Batch]
-) -> tuple[float, dict[str, float]]:
-    """Gradient caching (Gao et al. 2021, arXiv:2101.06983): a loss over all rows at the memory of one micro-batch.
-
-    The second pass must draw the same dropout as the first, so the generator is put back before each micro-batch.
-    """
-    rngs, parts = [], []
-    with torch.no_grad():
-        for batch in batches:
-            rngs.append(states.rng_state())
-            parts.append(task.represent(model, batch))
-    whole = torch.cat(parts).requires_grad_()
-    terms = task.loss_of(whole, batches)
-    loss = divided(terms, {name: term.count for name, term in terms.items()})
-    loss.backward()
-    assert whole.grad is not None
-    after = states.rng_state()
-    for batch, rng, gradient in zip(batches, rngs, whole.grad.split([len(part) for part in parts]), strict=True):
-        states.restore_rng(rng)
-        task.represent(model, batch).backward(gradient)
-    states.restore_rng(after)
-    return float(loss.detach()), {name: float(term.sum.detach()) / (term.count or 1.0) for name, term in terms.items()}

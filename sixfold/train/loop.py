@@ -9,7 +9,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,13 +25,16 @@ from sixfold.models.forward import can_pack
 from sixfold.models.heap import heap_kept
 from sixfold.models.products import rounded
 from sixfold.tasks.contract import Task
+from sixfold.tasks.masking import MaskToken
 from sixfold.train import processes
 from sixfold.train import state as states
 from sixfold.train.config import TrainConfig
-from sixfold.train.events import Choice, Evaluated, Event, Saved, Started, Step, Stopped
+from sixfold.train.events import Choice, Evaluated, Event, Renewed, Saved, Started, Step, Stopped
+from sixfold.train.gradients import refuse
 from sixfold.train.learner import Alone, Learner
 from sixfold.train.many import Many
 from sixfold.train.optimiser import epochs, learning_rate, micro_tokens, precision, products
+from sixfold.train.renewed import Renew, RenewedExamples
 from sixfold.train.schedule import factor
 
 Evaluate = Callable[[nn.Module], dict[str, float]]
@@ -63,6 +66,7 @@ class _Run:
     epochs: float
     progress: states.Progress = field(default_factory=states.Progress)
     best: dict[str, Tensor] = field(default_factory=dict)
+    renewed: RenewedExamples | None = None
 
     def __post_init__(self) -> None:
         self.total = max(1, round(self.epochs * self.steps.per_epoch))
@@ -85,15 +89,31 @@ class _Run:
         self.learner.restore(state.optimiser)
         states.restore_rng(state.rng)
 
-    def remaining(self) -> Iterator[list[Indices]]:
-        """The steps that are left, from where the progress stands."""
-        while self.progress.step < self.total:
-            epoch = self.progress.epoch
-            for micro in self.steps.epoch(epoch, self.progress.step_in_epoch):
-                yield micro
-                if self.progress.step >= self.total:
-                    return
-            assert self.progress.epoch == epoch + 1, "the loop counts epochs"
+    def epoch(self) -> Iterator[list[Indices]]:
+        """The steps that are left of the epoch in which the progress stands."""
+        progress = self.progress
+        for micro in self.steps.epoch(progress.epoch, progress.step_in_epoch):
+            yield micro
+            if progress.step >= self.total:
+                return
+
+    def renew(self) -> Renewed:
+        """Make the examples of the epoch that begins. What that draws at random is none of the run's."""
+        assert self.renewed is not None
+        start, epoch, rng = time.perf_counter(), self.progress.epoch, states.rng_state()
+        model = self.learner.whole().eval()
+        made = self.renewed.make(epoch, model)
+        model.train()
+        model.zero_grad(set_to_none=True)
+        states.restore_rng(rng)
+        again = self.renewed.renew.per_epoch - made
+        return Renewed(self.progress.step, epoch, made, again, time.perf_counter() - start)
+
+    def take(self, examples: Examples) -> None:
+        """Learn from these from now on; there are as many as before."""
+        assert len(examples) == self.steps.units
+        self.examples = self.learner.examples = examples
+        self.steps = replace(self.steps, lengths=examples.lengths)
 
     def step(self, micro: list[Indices]) -> Step:
         start = time.perf_counter()
@@ -166,8 +186,12 @@ def _start(
     seed: int,
     groups: Ragged | None,
     folder: Path | None,
+    mask: MaskToken | None,
+    renew: Renew | None,
 ) -> tuple[_Run, list[Choice]]:
     """Decide what the machine decides, and put the run together."""
+    refuse(task, config)
+    renewed = None if renew is None else RenewedExamples(examples, renew, seed=seed, folder=folder)
     device = next(model.parameters()).device
     packed = can_pack(model)
     rate, number, micro = (
@@ -175,7 +199,8 @@ def _start(
         precision(config, device),
         micro_tokens(model, config, packed=packed),
     )
-    steps = Steps(examples.lengths, config.batch, int(micro.value), seed, packed, groups)  # type: ignore[call-overload]
+    lengths = examples.lengths if renewed is None else np.resize(examples.lengths, renewed.per_epoch)
+    steps = Steps(lengths, config.batch, int(micro.value), seed, packed, groups)  # type: ignore[call-overload]
     passes = epochs(config, steps.per_epoch)
     layout = Choice(
         "batch layout",
@@ -183,10 +208,11 @@ def _start(
         "attention runs row by row, nothing is padded" if packed else f"no packing for {model.config.model_type}",
     )
     parts: dict[str, Any] = {"rate": float(rate.value), "autocast": number.value == "bf16"}  # type: ignore[arg-type]
+    parts["renewed"] = renewed is not None
     group = processes.current()
     learner: Learner
     if group is None:
-        learner = Alone(model, task, examples, config, **parts)
+        learner = Alone(model, task, examples, config, mask=mask, **parts)
     else:
         learner = Many(group, model, task, examples, config, folder=folder, **parts)
     choices = [
@@ -209,6 +235,7 @@ def _start(
         steps=steps,
         rate=parts["rate"],
         epochs=float(passes.value),  # type: ignore[arg-type]
+        renewed=renewed,
     )
     return run, choices
 
@@ -224,6 +251,8 @@ def fit(
     folder: Path | None = None,
     evaluate: Evaluate | None = None,
     stop: Callable[[], bool] = lambda: False,
+    mask: MaskToken | None = None,
+    renew: Renew | None = None,
 ) -> Iterator[Event]:
     """Train ``model`` in place; the best weights are in it when the last event has been taken.
 
@@ -237,18 +266,25 @@ def fit(
         folder: where states are kept; a state found there is resumed. None: nothing is written.
         evaluate: scores of the model (in evaluation mode, no gradients) on the validation split.
         stop: asked after every step; True saves the state and ends the run (Ctrl-C).
+        mask: what a masked token becomes; needed with ``config.mask_share``.
+        renew: makes examples that an epoch learns from beside those given (``renewed.py``). Not with ``groups``.
 
     Raises:
         DataError: no examples, or a loss that is not a number.
-        UsageError: the evaluation does not give the metric that the config names.
+        UsageError: the evaluation does not give the metric that the config names; or a dial of the config does not fit
+            the task, or several processes.
         ModelError: the saved state cannot be read, or is of another model.
         StorageError: a state could not be written; the one before it is whole.
         SixfoldError: another process of the run ended (``processes.py``).
     """
     if not len(examples):
         raise DataError("there is nothing to train on", hint="look at the data with: sixfold check")
+    assert renew is None or groups is None, "groups are of the examples given"
+    assert mask is not None or not config.mask_share, "mask_share needs a mask token"
     with ExitStack() as stack:
-        run, choices = _start(model, task, examples, config, seed, groups, folder)
+        run, choices = _start(
+            model, task, examples, config, seed, groups, folder, mask if config.mask_share else None, renew
+        )
         stack.callback(run.learner.release)
         if run.device.type == "cpu":
             stack.enter_context(heap_kept())
@@ -257,6 +293,8 @@ def fit(
         if saved is not None:
             assert folder is not None
             run.resume(saved, folder)
+        if run.renewed is not None:
+            run.renewed.begin(None if saved is None else (run.progress.epoch, run.progress.step_in_epoch))
         model.train()
         yield Started(run.total, run.progress.step, tuple(choices))
         yield from _go(run, folder, evaluate, stop)
@@ -267,25 +305,32 @@ def _go(run: _Run, folder: Path | None, evaluate: Evaluate | None, stop: Callabl
     config, progress = run.config, run.progress
     metric = config.metric or run.task.metric
     every = max(1, round(run.steps.per_epoch / config.evaluations))
-    last_save = time.monotonic()
+    saved, last_save = progress.step, time.monotonic()
     reason: Literal["done", "early", "interrupted"] = "done"
-    for micro in run.remaining():
-        yield run.step(micro)
-        if progress.step_in_epoch == run.steps.per_epoch:
-            progress.epoch, progress.step_in_epoch = progress.epoch + 1, 0
-        due = progress.step % every == 0 or progress.step == run.total
-        if evaluate is not None and due:
-            yield run.evaluate(evaluate, metric)
-            if config.patience is not None and progress.misses >= config.patience:
-                reason = "early"
+    while reason == "done" and progress.step < run.total:
+        if run.renewed is not None:
+            if not run.renewed.has(progress.epoch):
+                if folder is not None and progress.step > saved:
+                    yield Saved(progress.step, states.save(run.state(), folder))
+                yield run.renew()
+            run.take(run.renewed.examples(progress.epoch))
+        for micro in run.epoch():
+            yield run.step(micro)
+            if progress.step_in_epoch == run.steps.per_epoch:
+                progress.epoch, progress.step_in_epoch = progress.epoch + 1, 0
+            due = progress.step % every == 0 or progress.step == run.total
+            if evaluate is not None and due:
+                yield run.evaluate(evaluate, metric)
+                if config.patience is not None and progress.misses >= config.patience:
+                    reason = "early"
+                    break
+            interrupted = stop()
+            if folder is not None and (interrupted or time.monotonic() - last_save >= 60 * config.save_minutes):
+                yield Saved(progress.step, states.save(run.state(), folder))
+                saved, last_save = progress.step, time.monotonic()
+            if interrupted:
+                reason = "interrupted"
                 break
-        interrupted = stop()
-        if folder is not None and (interrupted or time.monotonic() - last_save >= 60 * config.save_minutes):
-            yield Saved(progress.step, states.save(run.state(), folder))
-            last_save = time.monotonic()
-        if interrupted:
-            reason = "interrupted"
-            break
     if reason != "interrupted" and run.best:
         run.learner.put(run.best)
     best_step = progress.best_step if run.best else progress.step

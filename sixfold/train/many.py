@@ -25,13 +25,25 @@ from sixfold.train import processes as running
 from sixfold.train import state as states
 from sixfold.train.config import TrainConfig
 from sixfold.train.events import Choice
-from sixfold.train.learner import USED_ROWS, Learnt, Position, learning, shapes, trained_rows
+from sixfold.train.gradients import Position
+from sixfold.train.learner import USED_ROWS, Learnt, learning, shapes, trained_rows
 from sixfold.train.processes import Message, Processes
 from sixfold.train.sharded import Blueprint, Sharded
 
+_ALONE = ("adversarial", "noise", "mixup", "mask_share")
+"""Dials that change what is computed of a micro-batch: only a process that has all of a step's does that alike."""
 
-def refuse(config: TrainConfig) -> None:
-    """Raises UsageError for what several processes cannot do."""
+
+def refuse(config: TrainConfig, *, renewed: bool = False) -> None:
+    """Raises UsageError for what several processes cannot do: ``renewed`` are examples made anew each epoch."""
+    keys = [f"train.{key}" for key in _ALONE if getattr(config, key)]
+    if keys or renewed:
+        what = " and ".join(keys) or "training on examples that are made anew each epoch"
+        raise UsageError(
+            f"{what} {'work' if len(keys) > 1 else 'works'} in one process only",
+            where=keys[0] if keys else None,
+            hint="start the run without torchrun" + (", or leave it out" if keys else ""),
+        )
     if config.optimiser == "muon" or config.muon_rate is not None:
         raise UsageError(
             "Muon learns in one process only: it needs each matrix whole",
@@ -54,8 +66,9 @@ class Many:
         rate: float,
         autocast: bool,
         folder: Path | None,
+        renewed: bool = False,
     ) -> None:
-        refuse(config)
+        refuse(config, renewed=renewed)
         if isinstance(task, WholeBatchTask):
             raise UsageError(
                 f"{task.name} compares all rows of a step, and learns in one process only",

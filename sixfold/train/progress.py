@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from sixfold.train.events import Evaluated, Event, Started, Step, Stopped
+from sixfold.text.counting import counted
+from sixfold.train.events import Evaluated, Event, Renewed, Started, Step, Stopped
 
 PLAIN_LINES = 10
 """Lines a run prints where there is no bar to draw."""
@@ -42,6 +43,8 @@ def shown(events: Iterable[Event], console: Console) -> Iterator[Event]:
                 progress.update(bar, completed=event.step, told=told)
                 if not live and event.step % max(1, steps // PLAIN_LINES) == 0:
                     console.print(f"  step {event.step:,} of {steps:,}: {told}")
+            elif isinstance(event, Renewed):
+                console.print(f"  epoch {event.epoch + 1}: {_renewed(event)}")
             elif isinstance(event, Evaluated):
                 scores = "  ".join(f"{name} {value:.4f}" for name, value in event.scores.items())
                 console.print(f"  epoch {event.epoch:.2f}: {scores}{'  [green]best[/]' if event.best else ''}")
@@ -52,6 +55,11 @@ def shown(events: Iterable[Event], console: Console) -> Iterator[Event]:
 
 def _value(value: object) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def _renewed(event: Renewed) -> str:
+    again = f"; {counted(event.again, 'given one')} seen again in place of more" if event.again else ""
+    return f"{counted(event.made, 'example')} made in {event.seconds:.0f} s{again}"
 
 
 def _ending(event: Stopped) -> str:

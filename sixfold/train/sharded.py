@@ -29,7 +29,8 @@ from sixfold.tasks.contract import Batch, Task
 from sixfold.train import state as states
 from sixfold.train.config import TrainConfig
 from sixfold.train.dropout import byte_dropout_in
-from sixfold.train.learner import USED_ROWS, Learnt, Position, batch_of, divided, learning, set_rate, terms_of
+from sixfold.train.gradients import Position, divided, terms_of
+from sixfold.train.learner import USED_ROWS, Learnt, batch_of, learning, set_rate
 from sixfold.train.optimiser import build
 from sixfold.train.processes import Processes
 

@@ -23,6 +23,7 @@ from torch import Tensor
 from sixfold.errors import ModelError, StorageError
 
 _PREFIX = "state-"
+_MADE = "renewed-"
 
 
 @dataclass
@@ -182,6 +183,17 @@ def load(folder: Path) -> State | None:
     return State(progress, **tensors)
 
 
+def made_folder(folder: Path, epoch: int) -> Path:
+    """Where the examples made for an epoch are kept (``renewed.py``)."""
+    return folder / f"{_MADE}{epoch:05d}"
+
+
+def clear_made(folder: Path, *, but: Path | None = None) -> None:
+    """Remove the examples made for other epochs."""
+    _remove(path for pattern in (f"{_MADE}*", f".{_MADE}*") for path in folder.glob(pattern) if path != but)
+
+
 def clear(folder: Path) -> None:
     """Remove the states of a finished run."""
     _remove([*_states(folder), *_left_over(folder)])
+    clear_made(folder)
