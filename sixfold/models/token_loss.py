@@ -54,8 +54,9 @@ class _SummedCrossEntropy(torch.autograd.Function):
                     of_hidden[start : start + step] = linear(slope, table.T)
                 if needs[1]:
                     of_weight = _added(of_weight, linear(slope.T, part.T))
-        if needs[1] and of_weight is None:  # there was no token
-            of_weight = torch.zeros_like(weight)
+        if not len(hidden):  # a gradient all the same: processes that share out their gradients must all have one
+            of_weight = torch.zeros_like(weight) if needs[1] else None
+            of_bias = torch.zeros_like(bias) if bias is not None and needs[2] else None
         ctx.save_for_backward(of_hidden, of_weight, of_bias)
         return total
 
