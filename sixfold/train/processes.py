@@ -27,7 +27,10 @@ from numpy.typing import NDArray
 
 from sixfold.errors import SixfoldError, UsageError
 from sixfold.train import state as states
-from sixfold.train.torchrun import local_rank, on_one_machine, started
+from sixfold.train.torchrun import attempt, local, on_one_machine, started
+
+MEETING = timedelta(minutes=10)
+"""Until all processes have begun, at the most."""
 
 PATIENCE = timedelta(days=7)
 """The others wait while the first reads a corpus or evaluates. A process that ends is noticed at once all the same."""
@@ -154,7 +157,10 @@ class Processes:
 
     def _over(self, what: str) -> SixfoldError:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it would cut off the message
-        saved = None if self.folder is None else states.newest(self.folder)
+        if self.folder is None:
+            hint = "start the same command again: it goes on from what was saved"
+            return SixfoldError(f"{what}; no training was under way", hint=hint)
+        saved = states.newest(self.folder)
         if saved is None:
             return SixfoldError(
                 f"{what}; no state was saved yet", where=self.folder, hint="start the same command again"
@@ -192,7 +198,7 @@ def joined() -> Iterator[Processes | None]:
     """Find the other processes, and part from them at the end. None when there are no others.
 
     Raises:
-        UsageError: there are fewer GPUs than processes.
+        UsageError: there are fewer GPUs than processes, or the processes do not find each other.
     """
     global _current
     rank, world = started()
@@ -202,8 +208,8 @@ def joined() -> Iterator[Processes | None]:
     if on_one_machine() and sys.platform == "linux":
         os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")  # nothing on the network, where others may listen
     backend = "cpu:gloo,cuda:nccl" if _takes_gpu() else "gloo"
-    store, *_ = next(dist.rendezvous("env://", rank, world, timeout=PATIENCE))
-    store = dist.PrefixStore("sixfold", store)
+    store = _store(rank, world)
+    met(store, rank, world, MEETING)
     dist.init_process_group(backend, store=store, rank=rank, world_size=world, timeout=PATIENCE)
     pids = torch.zeros(world, dtype=torch.int64)
     pids[rank] = os.getpid()
@@ -240,16 +246,57 @@ def _part(processes: Processes) -> None:
         dist.destroy_process_group()
 
 
+def _store(rank: int, world: int) -> dist.Store:
+    """Where all processes can leave a note for each other; torchrun keeps it, or else the first process."""
+    try:
+        store, *_ = next(dist.rendezvous("env://", rank, world, timeout=MEETING))
+    except (dist.DistError, ValueError) as error:
+        place = [f"{name}={os.environ[name]}" for name in ("MASTER_ADDR", "MASTER_PORT") if name in os.environ]
+        raise UsageError(
+            "the processes do not find each other",
+            where=", ".join(place) or "environment",
+            found=str(error).splitlines()[0],
+            hint="start the run with torchrun, which sets MASTER_ADDR and MASTER_PORT",
+        ) from error
+    return dist.PrefixStore(f"sixfold {attempt()}", store)
+
+
+def met(store: dist.Store, rank: int, world: int, patience: timedelta) -> None:
+    """Wait until all processes have begun.
+
+    Raises:
+        UsageError: two have the same number, they were told different numbers of processes, or not all came in time.
+    """
+    hint = "start the run with torchrun, which numbers the processes"
+    if store.add(f"process {rank}", 1) > 1:
+        raise UsageError("two processes have the same number", where="environment", found=f"RANK={rank}", hint=hint)
+    told = store.compare_set("world", "", str(world)).decode()
+    if told != str(world):
+        found = f"WORLD_SIZE={world} here, {told} elsewhere"
+        raise UsageError("the processes disagree how many they are", where="environment", found=found, hint=hint)
+    try:
+        store.wait([f"process {number}" for number in range(world)], patience)
+    except dist.DistStoreError as error:
+        missing = [str(number) for number in range(world) if not store.check([f"process {number}"])]
+        raise UsageError(
+            f"not all of {world} processes began within {patience.total_seconds():g} seconds",
+            found=f"RANK={', '.join(missing)} missing",
+            hint="look at what they say, or start fewer",
+        ) from error
+
+
 def _takes_gpu() -> bool:
     """Give each process of this machine a GPU of its own."""
     if not torch.cuda.is_available():
         return False
-    here, gpus = local_rank(), torch.cuda.device_count()
-    if here >= gpus:
+    (here, processes), gpus = local(), torch.cuda.device_count()
+    if processes > gpus:
+        if here:
+            raise SystemExit(UsageError.exit_code)  # the first of this machine says why
         raise UsageError(
             "there are more processes than GPUs",
             where="--nproc-per-node",
-            found=f"process {here} (counted from 0), {gpus} GPUs",
+            found=f"{processes} processes, {gpus} GPUs",
             hint=f"start {gpus} with --nproc-per-node {gpus}",
         )
     torch.cuda.set_device(here)
