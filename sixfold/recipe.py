@@ -20,7 +20,7 @@ from sixfold.report import show
 from sixfold.stages import finetune, pretrain
 from sixfold.stages.context import NAME, Context, Watch, owned, write_json
 from sixfold.text.counting import counted
-from sixfold.train import many, processes
+from sixfold.train import many
 
 if TYPE_CHECKING:
     from sixfold.commands.predict import Model
@@ -313,9 +313,7 @@ def run(recipe: Recipe, *, runs: Path = Path("runs"), told: Told | None = None) 
     done: list[Done] = []
     parent: Path | None = None
     stages = chosen(recipe)
-    if processes.current() is not None:
-        for stage in stages:
-            many.refuse(stage.config.train)
+    many.refuse_run(stage.config.train for stage in stages)
     with owned(folder):
         write_json(folder / LISTED, {"stages": [stage.folder for stage in stages]})
         for stranger in strangers(folder):
