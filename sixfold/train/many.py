@@ -6,7 +6,7 @@ thing that is done together it tells the others what, so that it alone decides w
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from sixfold.train.gradients import Position
 from sixfold.train.learner import USED_ROWS, Learnt, learning, shapes, trained_rows
 from sixfold.train.processes import Message, Processes
 from sixfold.train.sharded import Blueprint, Sharded
+from sixfold.train.torchrun import started
 
 _ALONE = ("adversarial", "noise", "mixup", "mask_share")
 """Dials that change what is computed of a micro-batch: only a process that has all of a step's does that alike."""
@@ -52,6 +53,32 @@ def refuse(config: TrainConfig, *, renewed: bool = False) -> None:
         )
 
 
+def refuse_run(configs: Iterable[TrainConfig]) -> None:
+    """Before a run reads anything: raises UsageError where the processes that were started cannot do it."""
+    processes = running.current()
+    if processes is None:
+        if started()[1] > 1:
+            raise UsageError(
+                f"this program was started in {started()[1]} processes, and each would do the whole run",
+                hint="torchrun -m sixfold run RECIPE shares a run out; for one process, unset WORLD_SIZE",
+            )
+        return
+    for config in configs:
+        refuse(config)
+        if "batch" in config.model_fields_set:  # otherwise a stage may derive it
+            _refuse_idle(config.batch, processes.world)
+
+
+def _refuse_idle(batch: int, world: int) -> None:
+    if batch < world:
+        raise UsageError(
+            "a step learns from fewer texts or blocks than there are processes: some would have nothing to do",
+            where="train.batch",
+            found=f"{batch} for {world} processes",
+            hint=f"start {batch} or fewer processes, or set train.batch to {world} or more",
+        )
+
+
 class Many:
     """All processes learn, seen from the first."""
 
@@ -69,6 +96,7 @@ class Many:
         renewed: bool = False,
     ) -> None:
         refuse(config, renewed=renewed)
+        _refuse_idle(config.batch, processes.world)
         if isinstance(task, WholeBatchTask):
             raise UsageError(
                 f"{task.name} compares all rows of a step, and learns in one process only",
