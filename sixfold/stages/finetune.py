@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator, model_validator
 
-from sixfold.data import partition
-from sixfold.errors import DataError, UsageError, nearest
-from sixfold.fetch.folders import PRIVATE, write_lines
+from sixfold.errors import UsageError, nearest
 from sixfold.models import lineage, load, save
 from sixfold.models.load import Loaded
 from sixfold.models.shapes import forgets_case, has_types, widen
 from sixfold.score.scorer import Scorer
 from sixfold.stages.context import NAME, Context
 from sixfold.stages.job import Job, Split, training
+from sixfold.stages.labelled import cut_line, data_results, encoded, judged, write_predictions
 from sixfold.stages.rows import DataConfig, Prepared, prepare_rows
-from sixfold.stages.training import device, headline, quantiles, training_results
-from sixfold.tasks.contract import Cut, Encoded, OnLong, Task
+from sixfold.stages.training import device, training_results
+from sixfold.tasks.contract import Encoded, OnLong, Task
 from sixfold.tasks.registry import full_name, settings_of, task_class
 from sixfold.tasks.token_classification import TokenClassification
-from sixfold.text.counting import counted
 from sixfold.train import state
 from sixfold.train.config import TrainConfig
 from sixfold.train.events import Stopped
@@ -31,8 +28,6 @@ from sixfold.train.tracking import tracked
 
 VERSION = 1
 """Raised when the stage computes something else from the same inputs, so that finished runs are done again."""
-SHOWN = 5
-"""Places of long rows that an error names."""
 
 
 class ScratchConfig(BaseModel):
@@ -163,7 +158,7 @@ def _start(config: Config, context: Context, prepared: Prepared) -> _Work:
     loaded.model.to(device())
     encoded = _encoded(config, task, prepared, loaded)
     for split, part in encoded.items():
-        context.tell(f"  {_cut_line(split, part.cut)}")
+        context.tell(f"  {cut_line(split, part.cut)}")
     return _Work(config, context, prepared, task, loaded, encoded)
 
 
@@ -181,28 +176,8 @@ def _encoded(config: Config, task: Task, prepared: Prepared, loaded: Loaded) -> 
             where="max_tokens",
             hint=f"set max_tokens to {most} or less, or leave it out; on_long: window reads a longer text in parts",
         )
-    limit = config.max_tokens or most
-    # The stage knows where each row stands, so it refuses long ones itself, of all splits at once.
-    on_long: OnLong = "truncate" if config.on_long == "error" else config.on_long
-    encoded = {split: task.encode(rows, loaded.tokenizer, limit, on_long) for split, rows in prepared.rows.items()}
-    if config.on_long == "error":
-        _refuse_long(encoded, prepared)
-    return encoded
-
-
-def _refuse_long(encoded: dict[str, Encoded], prepared: Prepared) -> None:
-    cuts = {split: part.cut for split, part in encoded.items()}
-    count, total = sum(cut.long_rows for cut in cuts.values()), sum(cut.rows for cut in cuts.values())
-    if not count:
-        return
-    verb = "is" if count == 1 else "are"
-    places = [partition.place(prepared.rows[split], row) for split, cut in cuts.items() for row in cut.where]
-    raise DataError(
-        f"{count:,} of {counted(total, 'text')} ({count / total:.1%}) {verb} longer than the limit of "
-        f"{cuts['train'].limit:,} tokens; the longest has {max(cut.longest for cut in cuts.values()):,}",
-        where=", ".join(places[:SHOWN]) + (", …" if count > SHOWN else ""),
-        hint="set on_long: truncate (keep the start) or on_long: window (split into overlapping windows)",
-    )
+    hint = "set on_long: truncate (keep the start) or on_long: window (split into overlapping windows)"
+    return encoded(task, prepared, loaded.tokenizer, config.max_tokens or most, config.on_long, hint=hint)
 
 
 def _load(config: Config, context: Context, task: Task, prepared: Prepared) -> Loaded:
@@ -254,16 +229,6 @@ def _texts(prepared: Prepared) -> Iterator[str]:
     return iter(train["text"])
 
 
-def _cut_line(split: str, cut: Cut) -> str:
-    rows, longest = counted(cut.rows, "row"), counted(cut.longest, "token")
-    if not cut.long_rows:
-        return f"{split}: {rows}, the longest {longest}, nothing cut"
-    more, lost = counted(cut.windows, "more window"), counted(cut.lost_tokens, "token")
-    done = f"{lost} cut away" if cut.lost_tokens else f"split into {more}"
-    bare = f", and every entity of {counted(cut.unlearnable, 'row')}" if cut.unlearnable else ""
-    return f"{split}: {rows}, [yellow]{cut.long_rows:,} longer than {cut.limit:,} tokens: {done}{bare}[/]"
-
-
 def job(config: Config, context: Context, prepared: Prepared) -> Job:
     """All that comes before training, done; what is left is to train."""
     return _job(_start(config, context, prepared))
@@ -291,82 +256,46 @@ def _job(work: _Work) -> Job:
         examples=work.encoded["train"].examples,
         splits=splits,
         watched="validation" if "validation" in splits else None,
+        kept=_kept(work, work.task),
     )
 
 
-def _finish(work: _Work) -> dict[str, Any]:
-    """Calibrate on validation, evaluate what is held out, write the checkpoint."""
-    context, rows = work.context, work.rows.rows
-    scorer = Scorer(work.loaded.model)
-    task = work.task
-    evaluations: dict[str, Any] = {}
-    for split in ("validation", *(name for name in rows if name not in ("train", "validation"))):
-        if split not in rows:
-            continue
-        predictions = task.predict(scorer, work.encoded[split].examples)
-        if split == "validation":
-            task = task.tune(predictions, rows[split])
-            # the same logits, judged with what was tuned
-            predictions = task.predict(scorer, work.encoded[split].examples)
-        evaluations[split] = task.evaluate(predictions, rows[split], seed=context.seed)
-        _write_predictions(context, split, task, predictions, work)
-        context.tell(f"  {split}: {headline(evaluations[split])}")
-    history = lineage.build(
-        parent=None if work.config.scratch else work.loaded.digest,
-        data=work.rows.digests,
-        config=work.config.model_dump(mode="json"),
-        seed=context.seed,
-        metrics={split: result["metrics"] for split, result in evaluations.items()},
-        stage="finetune",
-        base=work.config.base or ("scratch" if work.config.scratch else "the stage before"),
-        data_notes=list(work.rows.told),
-    )
-    extra = {
+def _kept(work: _Work, task: Task) -> dict[str, Any]:
+    """What the checkpoint keeps of the task."""
+    return {
         **settings_of(task),
         "columns": work.rows.described["columns"],
         "max_tokens": work.encoded["train"].cut.limit,
         "on_long": work.config.on_long,
     }
-    save(work.loaded.model, work.loaded.tokenizer, context.checkpoint, history, extra_config=extra)
+
+
+def _finish(work: _Work) -> dict[str, Any]:
+    """Calibrate on validation, evaluate what is held out, write the checkpoint."""
+    context, model = work.context, work.loaded.model
+    scorer = Scorer(model)
+    done = judged(work.task, scorer, work.rows, work.encoded, seed=context.seed, tune=True, tell=context.tell)
+    write_predictions(context, done, work.rows)
+    history = lineage.build(
+        parent=None if work.config.scratch else work.loaded.digest,
+        data=work.rows.digests,
+        config=work.config.model_dump(mode="json"),
+        seed=context.seed,
+        metrics={split: result["metrics"] for split, result in done.evaluations.items()},
+        stage="finetune",
+        base=work.config.base or ("scratch" if work.config.scratch else "the stage before"),
+        data_notes=list(work.rows.told),
+    )
+    save(model, work.loaded.tokenizer, context.checkpoint, history, extra_config=_kept(work, done.task))
     return {
         "stage": "finetune",
         "name": context.folder.name,
-        "task": task.name,
+        "task": done.task.name,
         "base": history["base"],
-        "parameters": sum(p.numel() for p in work.loaded.model.parameters()),
-        "data": _data_results(work),
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "data": data_results(work.rows, work.encoded, work.config.on_long),
         "training": training_results(context),
-        "evaluations": evaluations,
+        "evaluations": done.evaluations,
         "scoring": asdict(scorer.ledger),
         "lineage": history,
     }
-
-
-def _data_results(work: _Work) -> dict[str, Any]:
-    """What the rows were, with lengths in tokens and what was cut."""
-    described = work.rows.described
-    cuts = {split: part.cut for split, part in work.encoded.items()}
-    splits = {
-        split: {**facts, "lengths": quantiles(work.encoded[split].examples)}
-        for split, facts in described["splits"].items()
-    }
-    cut = {
-        "rows": sum(cut.long_rows for cut in cuts.values()),
-        "tokens": sum(cut.lost_tokens for cut in cuts.values()),
-        "unlearnable": sum(cut.unlearnable for cut in cuts.values()),
-        "on_long": work.config.on_long,
-        "by_split": {split: asdict(cut) for split, cut in cuts.items()},
-    }
-    return {**described, "splits": splits, "cut": cut}
-
-
-def _write_predictions(context: Context, split: str, task: Task, predictions: list[Any], work: _Work) -> None:
-    """One JSON line a row, for comparing runs row by row."""
-    keys = work.rows.keys[split]
-    target = next(column.role for column in task.columns if column.target)
-    path = context.folder / "predictions" / f"{split}.jsonl"
-    lines = (
-        json.dumps({"row": key, "gold": gold, **task.show(prediction)}, ensure_ascii=False)
-        for key, gold, prediction in zip(keys, work.rows.rows[split][target], predictions, strict=True)
-    )
-    write_lines(path, lines, mode=PRIVATE, parents=True)

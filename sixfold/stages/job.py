@@ -52,6 +52,7 @@ class Job:
         renew: makes further examples for each epoch; a plan leaves them out.
         splits: what is measured on after training, by name.
         watched: the split that decides which weights are the best; None without one.
+        kept: what the checkpoint keeps in its configuration, for the stages after it.
         ending: what else is done with the trained model, such as texts that it writes.
     """
 
@@ -64,6 +65,7 @@ class Job:
     watched: str | None
     groups: Ragged | None = None
     renew: Renew | None = None
+    kept: Mapping[str, Any] = field(default_factory=dict)
     ending: Callable[[], object] = field(default=lambda: None)
 
     @property

@@ -148,7 +148,7 @@ def rehearse(
     whole = calibrated.whole
     scoring = sum(_scored(job, split, SHARE * seconds) for split in job.splits.values())
     ended = time.perf_counter()
-    save(job.model, job.tokenizer, context.checkpoint, {}, extra_config=None)
+    save(job.model, job.tokenizer, context.checkpoint, {}, extra_config=job.kept or None)
     job.ending()
     ending = time.perf_counter() - ended
     memory.mark("ending")
