@@ -238,6 +238,14 @@ def test_a_token_that_reaches_beyond_the_word_leaves_it_as_it_is() -> None:
     assert len(MaskedReplace(Pieces(tokenizer), Frame((), ()), 64).prompts(sentence, range(len(sentence)))) == 0
 
 
+def test_a_tokenizer_that_was_saved_with_padding_gives_whole_words_too() -> None:
+    tokenizer = BertTokenizer(vocab=IDS, model_max_length=64)
+    tokenizer.backend_tokenizer.enable_padding(length=16)
+    assert Pieces(tokenizer).whole([IDS["good"]]) == "good"
+    tokenizer.backend_tokenizer.enable_padding(length=16, direction="left")
+    assert Pieces(tokenizer).whole([IDS["dog"], IDS["##y"]]) == "dogy"
+
+
 def test_names_are_looked_up_and_a_model_without_a_mask_is_refused(tmp_path: Path) -> None:
     tokenizer = BertTokenizer(vocab=IDS, model_max_length=64)
     assert [contextual(name, tokenizer, FRAME, 64).name for name in CONTEXTUAL] == list(CONTEXTUAL)

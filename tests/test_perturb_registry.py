@@ -6,16 +6,18 @@ import itertools
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 import small_lists
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sixfold.errors import SixfoldError, UsageError
-from sixfold.perturb import Rewrite, Sentence, Transformation, applied, registry
+from sixfold.perturb import Sentence, Transformation, applied, registry
 from sixfold.perturb.characters import Homoglyph, textbugger
 from sixfold.perturb.chinese import CilinSynonyms, Homophone, LookAlike, Script, Split
 from sixfold.perturb.lexical import Inflect, Misspell
+from sixfold.perturb.neighbours import Neighbours, Table
 from sixfold.text import lexicon
 
 WILD = st.text(
@@ -31,7 +33,10 @@ ALIKE = dict.fromkeys("abco", ("а", "о"))
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Transformation]:
     """Every transformation of a word, those that read lists with small ones."""
+    wordnet, inflections = small_lists.wordnet(tmp_path_factory.mktemp("near")), small_lists.inflections()
+    near = Table(("good", "bad", "car"), np.array([[2, 1], [0, 2], [0, 1]]), np.full((3, 2), 0.9, dtype=np.float16))
     made: dict[str, Transformation] = {
+        "neighbour": Neighbours(near, wordnet, inflections),
         "homoglyph": Homoglyph(ALIKE),
         "textbugger-characters": textbugger(ALIKE),
         "synonym": small_lists.synonyms(tmp_path_factory.mktemp("wordnet")),
@@ -87,14 +92,13 @@ def test_variants_are_distinct_edits_inside_the_text_that_do_not_overlap(text: s
             assert applied(text, edits) != text, name
 
 
-def test_everything_is_found_by_the_name_that_it_has_itself() -> None:
-    def own(kind: Transformation | Rewrite) -> tuple[str, bool]:
-        return kind.name, set(kind.languages) <= {"en", "zh"}
-
-    for name, row in {**registry.WORD, **registry.TEXT}.items():
-        assert row.what
-        if not row.lists:
-            assert own(row.build()) == (name, True)
+def test_the_table_says_what_the_transformations_say(small: dict[str, Transformation]) -> None:
+    every = small | {name: registry.rewrite(name) for name in registry.TEXT}
+    rows = {**registry.WORD, **registry.TEXT}
+    assert {name: (one.name, one.languages) for name, one in every.items()} == {
+        name: (name, row.languages) for name, row in rows.items()
+    }
+    assert all(row.what for row in rows.values())
     assert not set(registry.WORD) & set(registry.TEXT)
 
 

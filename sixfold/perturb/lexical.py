@@ -49,12 +49,8 @@ class Synonyms:
         return distinct(word, (cased_like(word, form) for form in found if form.lower() != plain))
 
     def _analyses(self, plain: str) -> list[Analysis]:
-        """What the table says; and the word as a base form where WordNet has it and the table has not.
-
-        A noun that is its own plural is read as one: most such are not counted (``good``, ``traffic``), and their
-        synonyms are.
-        """
-        found = [one for one in self.inflections.analyses(plain) if one != Analysis(plain, "NNS")]
+        """What the table says; and the word as a base form where WordNet has it and the table has not."""
+        found = self.inflections.analyses(plain)
         known = {one.part for one in found}
         found += [Analysis(plain, tag) for part, tag in BASE.items() if part not in known]
         parts = list(BASE)

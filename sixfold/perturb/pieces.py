@@ -71,8 +71,10 @@ class Pieces:
         word = string.strip()
         if not (is_chinese(word) or (is_latin(word) and words(word) == [Span(0, len(word))])):
             return ""
-        again = self._tokenizer.backend_tokenizer.encode(string, add_special_tokens=False).ids
-        return word if again == list(map(int, ids)) else ""
+        again = self._tokenizer.backend_tokenizer.encode(string, add_special_tokens=False)
+        # A tokenizer may be saved with padding switched on.
+        real = [token for token, there in zip(again.ids, again.attention_mask, strict=True) if there]
+        return word if real == list(map(int, ids)) else ""
 
 
 def _without_blanks(text: str, start: int, end: int) -> Span:

@@ -47,12 +47,15 @@ class Inflections:
         self._lemmas = sorted(line for line in map(str.strip, lemmas) if line)
 
     def analyses(self, form: str) -> list[Analysis]:
-        """What the form can be: nouns before verbs, adjectives and adverbs; base forms first."""
+        """What the form can be: nouns before verbs, adjectives and adverbs; base forms first.
+
+        A noun that is its own plural is read as one: most such are not counted (``good``, ``film``, ``traffic``).
+        """
         found = []
         for line in _starting(self._lemmas, f"{form},"):
             _, part, lemmas = line.split(",")
             for lemma in lemmas.split("/") if part in BASE else ():
-                tags = (BASE[part], *_TAGS[part])
+                tags = (BASE[part], *(tag for tag in _TAGS[part] if (lemma, tag) != (form, "NNS")))
                 found += [Analysis(lemma, tag) for tag in tags if form in self.inflected(lemma, tag)]
         order = list(PART)
         return sorted(found, key=lambda one: order.index(one.tag))

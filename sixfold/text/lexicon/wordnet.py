@@ -33,6 +33,7 @@ class WordNet:
         self._path = path
         self._files: dict[str, mmap.mmap] = {}
         self.synonyms = lru_cache(maxsize=20_000)(self._synonyms)
+        self.opposites = lru_cache(maxsize=20_000)(self._opposites)
 
     def knows(self, lemma: str, part: str) -> bool:
         """Whether the word is in WordNet as that part of speech."""
@@ -53,7 +54,7 @@ class WordNet:
                     found.setdefault(word)
         return tuple(found)
 
-    def opposites(self, lemma: str, part: str) -> frozenset[str]:
+    def _opposites(self, lemma: str, part: str) -> frozenset[str]:
         """The words of the senses that are opposite to one of the lemma's.
 
         An adjective's opposites are also those of the adjectives that it is similar to, and what is similar to an
