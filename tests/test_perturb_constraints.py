@@ -123,6 +123,7 @@ def test_a_candidate_brings_in_no_negation_no_number_and_no_listed_word() -> Non
     ]
     assert keeps_label("not", ["never", "5"]).tolist() == [True, False]
     assert keeps_label("坏", ["不好", "差"]).tolist() == [False, True]
+    assert keeps_label("我", ["我不", "不我", "我们", "很我"]).tolist() == [False, False, True, True]
 
 
 def test_a_candidate_can_be_what_the_word_can_be() -> None:

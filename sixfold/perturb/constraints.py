@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from sixfold.errors import unknown
 from sixfold.perturb.words import Sentence, characters, chinese_tags, is_chinese, is_latin
 from sixfold.text import sentences
+from sixfold.text.language import has_han
 
 Allowed = NDArray[np.bool_]
 
@@ -150,8 +151,10 @@ def keeps_label(word: str, candidates: Sequence[str], keep: Collection[str] = ()
     own = kept(word)
 
     def added(candidate: str) -> bool:
-        pieces = [kept(piece) for piece in candidate.split()]
-        return any(new and not old for piece in pieces for new, old in zip(piece, own, strict=True))
+        pieces = candidate.split()
+        if has_han(candidate):  # what was put beside a Chinese word stands without a blank
+            pieces += [candidate.removeprefix(word), candidate.removesuffix(word)]
+        return any(new and not old for piece in pieces for new, old in zip(kept(piece), own, strict=True))
 
     return np.array([not added(candidate) for candidate in candidates], dtype=np.bool_)
 
