@@ -321,6 +321,103 @@ def evaluate(
 
 
 @app.command()
+def attack(
+    checkpoint: Annotated[str, typer.Argument(help="A checkpoint, or a run's folder.")],
+    data: Annotated[str, typer.Option(help="Labelled rows: file, folder, glob, catalogue name, or hf:owner/name.")],
+    attacks: Annotated[
+        list[str] | None, typer.Option("--attack", help="deepwordbug, textfooler-offline, pwws ...; repeatable.")
+    ] = None,
+    split: Annotated[str | None, typer.Option(help="Which split; test if there is one.")] = None,
+    examples: Annotated[int, typer.Option(help="Rows to attack, drawn by the seed.")] = 1_000,
+    budget: Annotated[int, typer.Option(help="Queries that each row may cost.")] = 2_000,
+    goal: Annotated[str | None, typer.Option(help="untargeted, targeted or margin; entities.")] = None,
+    target: Annotated[str | None, typer.Option(help="Of the goal targeted: the label wanted.")] = None,
+    bound: Annotated[
+        float | None, typer.Option(help="Of margin: how far a wrong label is ahead; of entities: share to be found.")
+    ] = None,
+    words: Annotated[
+        str | None, typer.Option(help="Of bert-attack and bae: a masked language model, such as a pretrained run.")
+    ] = None,
+    encoder: Annotated[
+        str | None, typer.Option(help="The sentence encoder; minilm-l6 for English unless given.")
+    ] = None,
+    entity_words: Annotated[
+        bool, typer.Option("--entity-words", help="Words of entities may change too: the right tags may not hold then.")
+    ] = False,
+    column: Columns = None,
+    encoding: Encoding = None,
+    seed: Annotated[int, typer.Option(help="Everything random follows from it.")] = 0,
+    out: Annotated[Path | None, typer.Option(help="The folder of the results; attacks/NAME unless given.")] = None,
+) -> None:
+    """Attack a fine-tuned model: keep the texts on which it errs, and write a report."""
+    from sixfold.commands.attack import Plan
+    from sixfold.commands.attack import run as command
+
+    plan = Plan(
+        checkpoint,
+        data,
+        tuple(attacks or ()),
+        split=split,
+        columns=_pairs(column),
+        encoding=encoding,
+        goal=goal,
+        target=target,
+        bound=bound,
+        examples=examples,
+        budget=budget,
+        seed=seed,
+        words=words,
+        encoder=encoder,
+        entity_words=entity_words,
+    )
+    console = _console()
+    folder = command(plan, out, console=console)
+    console.print(f"report: {folder / 'report.html'}")
+
+
+@app.command()
+def augment(
+    source: Source,
+    out: Annotated[Path, typer.Option(help="The file that is written, a .jsonl.")],
+    using: Annotated[
+        list[str] | None,
+        typer.Option("--with", help="eda unless given; aeda, typos, or a transformation's name; repeatable."),
+    ] = None,
+    times: Annotated[int, typer.Option(help="Texts made of one row by each, at most.")] = 4,
+    seed: Annotated[int, typer.Option(help="Everything random follows from it, and from the row's content.")] = 13,
+    task: Annotated[str | None, typer.Option(help="classify or entities; by the columns unless given.")] = None,
+    split: Annotated[str, typer.Option(help="Whose rows. Only theirs are written.")] = "train",
+    keep_original: Annotated[bool, typer.Option(help="Write the rows themselves too, first.")] = True,
+    words: Annotated[
+        str | None, typer.Option(help="Of bert-attack and the bae ones: the masked language model they ask.")
+    ] = None,
+    column: Columns = None,
+    encoding: Encoding = None,
+) -> None:
+    """More rows out of some: texts changed so that the label stays. JSON lines with two more columns."""
+    from sixfold.commands.augment import augment as made
+    from sixfold.commands.augment import told
+
+    console = _console()
+    counts = made(
+        source,
+        out,
+        using=using or ["eda"],
+        times=times,
+        seed=seed,
+        task=task,
+        columns=_pairs(column),
+        split=split,
+        keep_original=keep_original,
+        encoding=encoding,
+        words=words,
+        tell=console.print,
+    )
+    for line in told(counts, out):
+        console.print(line, markup=False)
+
+
+@app.command()
 def report(run: Annotated[Path, typer.Argument(help="A run's folder.")]) -> None:
     """Write a run's report again."""
     from sixfold.commands.report import write_report

@@ -26,6 +26,9 @@ class LinearText:
     sentence: Sentence
     is_words: bool = False
 
+    def edited(self, edits: Sequence[Edit]) -> str:
+        return applied(self.sentence.text, edits)
+
 
 @dataclass
 class LinearScorer:

@@ -15,7 +15,8 @@ from sixfold.attack.outcome import Outcome
 from sixfold.attack.run import attack
 from sixfold.errors import SixfoldError, UsageError
 
-WITHOUT_LISTS = [name for name, row in ATTACKS.items() if not row.lists and name not in ("bert-attack", "bae")]
+ASKS_A_MODEL = ("bert-attack", "bae", "zh-bert-attack")
+WITHOUT_LISTS = [name for name, row in ATTACKS.items() if not row.lists and name not in ASKS_A_MODEL]
 
 
 def won(name: str, text: str, weights: dict[str, float], seed: int = 0) -> Outcome:
@@ -102,5 +103,18 @@ def test_every_attack_has_a_paper_and_a_line() -> None:
     for row in ATTACKS.values():
         assert row.what
         assert row.paper
+        assert row.changes
         assert set(row.languages) <= {"en", "zh"}
     assert np.unique([row.what for row in ATTACKS.values()]).size == len(ATTACKS)
+
+
+def test_the_page_has_every_attack_with_its_language_kind_and_needs() -> None:
+    page = (Path(__file__).resolve().parents[1] / "docs/attack.md").read_text("utf-8")
+    lines = page.partition("## The attacks")[2].partition("\n## ")[0].splitlines()
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("| `")]
+    told = {row[0].strip("`"): (row[1], row[2], row[3].replace("`", "")) for row in cells}
+    known = {}
+    for name, row in ATTACKS.items():
+        needs = [*(["--words"] if name in ASKS_A_MODEL else []), *row.lists]
+        known[name] = (", ".join(row.languages), row.changes, ", ".join(needs))
+    assert told == known

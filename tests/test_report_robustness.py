@@ -106,10 +106,10 @@ def test_what_comes_in_between_is_marked_as_added() -> None:
 
 
 def test_texts_with_the_fewest_changes_come_first_and_many_are_folded() -> None:
-    long = replace(WON, words=30, row="00" * 16)
-    found = blocks(sections({"deepwordbug": [WON] * 14 + [long]})[2])
+    short = replace(WON, words=2, row="00" * 16)
+    found = blocks(sections({"deepwordbug": [WON] * 14 + [short]})[2])
     texts = [block for block in found if isinstance(block, Marked)]
-    assert texts[0].caption.startswith("good became bad; 1 of 30 words")
+    assert texts[0].caption.startswith("good became bad; 1 of 2 words")
     assert len(texts) == 15
     (folded,) = [block for block in found if isinstance(block, Details)]
     assert folded.summary == "3 more"

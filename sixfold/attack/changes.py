@@ -92,8 +92,8 @@ class Changes:
         return found + ([self.likeness.what] if self.likeness is not None else [])
 
     def positions(self, trial: Trial) -> list[int]:
-        """Words that may be changed, in the order of the text."""
-        allowed = np.ones(len(trial.sentence), dtype=np.bool_)
+        """Words that may be changed, in the order of the text. Marks, which a row of words has too, stay."""
+        allowed = np.array([any(map(str.isalnum, word)) for word in trial.sentence.words()], dtype=np.bool_)
         for rule in self.words:
             allowed &= rule.allows(trial.sentence)
         return [place for place in np.flatnonzero(allowed).tolist() if place not in trial.frozen]

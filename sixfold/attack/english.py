@@ -42,9 +42,9 @@ def pruthi(tools: Tools) -> Attack:
 def textbugger(tools: Tools) -> Attack:
     """TextBugger (Li et al. 2019, arXiv:1812.05271): a blank, a deletion, a swap, a look-alike, near words.
 
-    One of each kind of misspelling is drawn for each word, and five near words are added. The bound is the paper's, a
-    cosine of 0.8 to the text, but the sentence encoder is another. The paper ranks sentences before words, which saves
-    queries on long texts; here words are ranked at once.
+    One of each kind of misspelling is drawn for each word, and five near words are added, by other vectors than the
+    paper's. The bound is the paper's, a cosine of 0.8 to the text, but the sentence encoder is another. The paper ranks
+    sentences before words, which saves queries on long texts; here words are ranked at once.
     """
     bugs = one_of_each(characters.textbugger(homoglyphs.load()).parts)
     changes = Changes(several(bugs, _near_words(5)), (GRAMMAR, at_least(2)), likeness=Likeness(tools.similarity(), 0.8))
@@ -64,10 +64,10 @@ def pwws(tools: Tools) -> Attack:
 def textfooler(tools: Tools) -> Attack:
     """TextFooler (Jin et al. 2020, arXiv:1907.11932) with what is at hand offline, hence its name.
 
-    Unlike the paper: near words come from other vectors, parts of speech from a list and not from a tagger (a verb may
-    not become a noun), sentences are compared by another encoder, always with the original, and a text shorter than the
-    window is compared too, where the paper lets anything pass. The bound on the angle is the paper's (0.841 once its
-    missing division by pi is made good). Its rates are no rates of TextFooler.
+    Unlike the paper: near words come from an encoder's vectors (``perturb.neighbours``), parts of speech from a list
+    and not from a tagger (a verb may not become a noun), sentences are compared by another encoder, always with the
+    original, and a text shorter than the window is compared too, where the paper lets anything pass. The bound on the
+    angle is the paper's (0.841 once its missing division by pi is made good). Its rates are no rates of TextFooler.
     """
     likeness = Likeness(tools.similarity(), 0.841, "angular", window=15)
     changes = Changes(_near_words(50), (GRAMMAR,), (_same_part(), MEANING), likeness=likeness)
@@ -122,7 +122,8 @@ def checklist(tools: Tools) -> Attack:
 
 
 def _near_words(most: int) -> Offer:
-    return every(registry.transformation("synonym"), most)
+    """Near words in the space of an encoder, without opposites."""
+    return every(registry.transformation("neighbour"), most)
 
 
 def _same_part() -> CandidateRule:

@@ -16,7 +16,7 @@ from sixfold.attack.building import Attack
 from sixfold.attack.goals import Aim, Goal, decoded, goal_for
 from sixfold.attack.outcome import Answer, Outcome, part_of
 from sixfold.attack.similarity import Encoder
-from sixfold.attack.trial import Edits, Found, Trial
+from sixfold.attack.trial import Found, Trial
 from sixfold.data.partition import keys, place
 from sixfold.errors import DataError
 from sixfold.metrics.tagging import spans
@@ -167,22 +167,11 @@ def _entity_words(gold: Any, text: Text) -> frozenset[int]:
 def _confirmed(subject: Subject, how: Attack, some: Sequence[Tried]) -> Iterator[Outcome]:
     """The outcomes of some rows, each changed string asked for anew as a user would give it."""
     changed = [one for one in some if one.found.edits]
-    logits = subject.whole([_given(one, one.found.edits) for one in changed]) if changed else []
+    strings = [one.text.edited(one.found.edits) for one in changed if one.text is not None]
+    logits = subject.whole(strings) if strings else []
     answers = {one.row.number: subject.probabilities(line[None]) for one, line in zip(changed, logits, strict=True)}
     for one in some:
         yield _outcome(subject.task, how.name, one, answers.get(one.row.number))
-
-
-def _given(one: Tried, edits: Edits) -> str | list[str]:
-    """The row's text, or its words, after edits."""
-    if isinstance(one.row.given, str):
-        return applied(one.row.given, edits)
-    assert one.text is not None
-    words = list(one.row.given)
-    place = {span.start: number for number, span in enumerate(one.text.sentence.spans)}
-    for edit in edits:
-        words[place[edit.start]] = edit.replacement
-    return words
 
 
 def _outcome(task: Task, name: str, one: Tried, after: NDArray | None) -> Outcome:
@@ -197,7 +186,7 @@ def _outcome(task: Task, name: str, one: Tried, after: NDArray | None) -> Outcom
         judged = one.aim.judge(after)
         score = float(judged.scores[0])
         kind = "not confirmed" if kind == "succeeded" and not judged.reached[0] else kind
-    changed = _given(one, found.edits)
+    changed = one.text.edited(found.edits) if one.text else given
     return Outcome(
         attack=name,
         row=row.key.hex(),

@@ -206,7 +206,7 @@ def stairs(curve: Sequence[Sequence[float]], end: float) -> list[tuple[float, fl
 def _attack(attack: Result, outcomes: Sequence[Result]) -> list[Block]:
     won = sorted(
         (one for one in outcomes if one["outcome"] == "succeeded"),
-        key=lambda one: (len(one["edits"]) / max(1, one["words"]), -(one.get("similarity") or 0), one["row"]),
+        key=lambda one: (len(one["edits"]), one["words"], one["row"]),
     )
     blocks: list[Block] = [
         Facts((("Paper", attack["paper"]), *((name, value) for name, value in attack["settings"]))),
