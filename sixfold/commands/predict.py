@@ -19,9 +19,11 @@ from sixfold.commands.importing import uncollected
 from sixfold.commands.runs import stages_in
 from sixfold.data import checking
 from sixfold.data.partition import digest
-from sixfold.errors import DataError, ModelError, UsageError, unknown
+from sixfold.errors import DataError, UsageError, unknown
 from sixfold.fetch.folders import PRIVATE, write_lines
 from sixfold.models.lineage import read as read_lineage
+from sixfold.score.tuned import load_tuned, settings_of
+from sixfold.tasks.texts import Texts
 from sixfold.text import words as split_words
 
 if TYPE_CHECKING:
@@ -29,9 +31,6 @@ if TYPE_CHECKING:
 
     from sixfold.score.scorer import Scorer
     from sixfold.tasks.contract import Cut, OnLong, Rows, Task
-
-_OURS = ("max_tokens", "on_long", "columns")
-"""Settings of a checkpoint that are not the task's."""
 
 CHUNK = 2048
 """Rows that are in memory at once."""
@@ -51,23 +50,6 @@ class Predictions(list[dict[str, Any]]):
         )
         more = f"<p>… and {len(self) - 50:,} more</p>" if len(self) > 50 else ""
         return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{more}"
-
-
-@dataclass(frozen=True)
-class Texts:
-    """Rows that are lists already: what a task asks of rows, without a table."""
-
-    columns: Mapping[str, list[Any]]
-
-    @property
-    def column_names(self) -> list[str]:
-        return list(self.columns)
-
-    def __len__(self) -> int:
-        return len(next(iter(self.columns.values())))
-
-    def __getitem__(self, column: str, /) -> list[Any]:
-        return self.columns[column]
 
 
 def _short(value: Any) -> str:
@@ -117,15 +99,13 @@ class Model:
             ModelError: it is not a fine-tuned checkpoint, or is damaged.
         """
         folder = checkpoint_of(Path(folder))
-        settings = _settings(folder)
+        settings_of(folder)  # a wrong folder is told before torch is imported
         with uncollected():
-            from sixfold.models import load
             from sixfold.score.scorer import Scorer
-        task = _task(settings, folder)
-        loaded = load(folder, task.head())
-        scorer = Scorer(loaded.model, precision=precision)
-        named = {**settings.get("columns", {}), **(columns or {})}
-        return cls(folder, task, scorer, loaded.tokenizer, settings["max_tokens"], settings["on_long"], named)
+        found = load_tuned(folder)
+        scorer = Scorer(found.model, precision=precision)
+        named = {**found.columns, **(columns or {})}
+        return cls(folder, found.task, scorer, found.tokenizer, found.limit, found.on_long, named)
 
     def predict(self, texts: str | Sequence[Any] | Any) -> Predictions:
         """Answer texts.
@@ -299,20 +279,6 @@ def checkpoint_of(folder: Path) -> Path:
     return resolve(str(folder)).folder
 
 
-def _settings(folder: Path) -> dict[str, Any]:
-    try:
-        settings = dict(json.loads((folder / "config.json").read_text(encoding="utf-8")).get("sixfold") or {})
-    except (OSError, ValueError, TypeError, AttributeError) as error:
-        raise ModelError("the checkpoint's config.json is damaged", where=folder, found=error) from error
-    if not {"task", "max_tokens", "on_long"} <= settings.keys():
-        raise ModelError(
-            "this model was not fine-tuned by sixfold: it has no task",
-            where=folder,
-            hint="tune it first: sixfold finetune --base " + str(folder),
-        )
-    return settings
-
-
 def text_lines(lines: Iterable[bytes], encoding: str | None = None) -> Iterator[str]:
     """Lines of bytes as text; UTF-8 unless said otherwise.
 
@@ -333,20 +299,6 @@ def text_lines(lines: Iterable[bytes], encoding: str | None = None) -> Iterator[
                 found=f"byte {line[error.start]:#04x} at place {error.start}",
                 hint="name its encoding: --encoding gb18030",
             ) from None
-
-
-def _task(settings: dict[str, Any], folder: Path) -> Task:
-    from sixfold.tasks.registry import from_settings
-
-    try:
-        return from_settings({key: settings[key] for key in settings if key not in _OURS})
-    except TypeError as error:
-        raise ModelError(
-            "the checkpoint's task has settings that this version does not know",
-            where=folder / "config.json",
-            found=error,
-            hint="it may be of a newer sixfold: upgrade, or tune it again",
-        ) from error
 
 
 def json_lines(answers: Iterable[Mapping[str, Any]]) -> Iterator[str]:

@@ -184,10 +184,11 @@ class TextClassification:
 
     def joined(self, answers: Sequence[NDArray], examples: Examples) -> NDArray[np.float64]:
         """[rows, classes] logits: windows of one text are joined by the mean of their answers."""
+        if not answers:
+            return np.zeros((0, len(self.labels)))
         row = examples.dense("row")
-        sums = np.zeros((int(row.max(initial=-1)) + 1, len(self.labels)))
-        if answers:
-            np.add.at(sums, row, np.stack(answers))
+        sums = np.zeros((int(row.max()) + 1, len(self.labels)))
+        np.add.at(sums, row, np.stack(answers))
         return sums / np.bincount(row)[:, None]
 
     def probabilities(self, logits: NDArray) -> NDArray[np.float64]:

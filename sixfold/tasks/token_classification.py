@@ -165,11 +165,19 @@ class TokenClassification:
         total = cross_entropy(logits, batch["tag"], ignore_index=IGNORED, reduction="sum")
         return {"tag": Term(total, self.counts(batch)["tag"], logits=logits)}
 
-    def predict(self, predictor: Predictor, examples: Examples) -> list[TagPrediction]:
-        """A word in two windows is judged by the one in which it stands furthest from an edge."""
-        answers = predictor.ask(examples, Ask("word_logits", self._inputs, _read))
+    def question(self) -> Ask:
+        """What is asked of each example: [words judged, tags] their logits."""
+        return Ask("word_logits", self._inputs, _read)
+
+    def joined(
+        self, answers: Sequence[NDArray], examples: Examples
+    ) -> tuple[list[NDArray[np.float64]], list[NDArray[np.bool_]]]:
+        """Each row's logits [words, tags], zeros for words that were cut away, and which [words] were judged.
+
+        A word in two windows is judged by the one in which it stands furthest from an edge.
+        """
         if not answers:
-            return []
+            return [], []
         row, lengths = examples.dense("row"), examples.dense("words")
         logits = [np.zeros((0, len(self.labels)))] * (int(row.max()) + 1)
         for number, length in zip(row, lengths, strict=True):
@@ -182,13 +190,20 @@ class TokenClassification:
             wider = room > margin[number][numbers]
             logits[number][numbers[wider]] = answer[wider]
             margin[number][numbers[wider]] = room[wider]
-        return self._decoded(logits, [line >= 0 for line in margin])
+        return logits, [line >= 0 for line in margin]
+
+    def probabilities(self, logits: NDArray) -> NDArray[np.float64]:
+        """[..., tags] after temperature."""
+        return calibration.softmax(logits, self.temperature)
+
+    def predict(self, predictor: Predictor, examples: Examples) -> list[TagPrediction]:
+        return self._decoded(*self.joined(predictor.ask(examples, self.question()), examples))
 
     def _decoded(self, logits: list[NDArray], judged: list[NDArray[np.bool_]]) -> list[TagPrediction]:
         outside = self.labels.index("O")
         scores = []
         for table, known in zip(logits, judged, strict=True):
-            line = np.log(calibration.softmax(table, self.temperature) + 1e-30) if len(table) else table
+            line = np.log(self.probabilities(table) + 1e-30) if len(table) else table
             line[~known] = -1e9
             line[~known, outside] = 0.0
             scores.append(line)

@@ -1,0 +1,113 @@
+"""A checkpoint that ``finetune`` wrote, read together with the task it was tuned for.
+
+What takes seconds to import is imported where it is needed, so that a wrong folder is told at once.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sixfold.errors import ModelError
+
+if TYPE_CHECKING:
+    from sixfold.models.load import Loaded
+    from sixfold.tasks.contract import OnLong, Task
+
+_OURS = ("max_tokens", "on_long", "columns")
+"""Settings of a checkpoint that are not the task's."""
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """A checkpoint with its task.
+
+    Attributes:
+        folder: where it lies.
+        task: knows labels, thresholds and temperature.
+        model, tokenizer: the checkpoint's.
+        limit: tokens an example may have.
+        on_long: what happens to a longer text.
+        digest: names the checkpoint's content.
+        columns: role to column, as the training file had them.
+    """
+
+    folder: Path
+    task: Task
+    model: Any
+    tokenizer: Any
+    limit: int
+    on_long: OnLong
+    digest: str
+    columns: Mapping[str, str]
+
+    @classmethod
+    def of(cls, loaded: Loaded, folder: Path) -> Tuned:
+        """A model that was loaded from a checkpoint already."""
+        settings = settings_of(folder)
+        return cls(
+            folder=folder,
+            task=task_of(folder),
+            model=loaded.model,
+            tokenizer=loaded.tokenizer,
+            limit=settings["max_tokens"],
+            on_long=settings["on_long"],
+            digest=loaded.digest,
+            columns=settings.get("columns", {}),
+        )
+
+
+def settings_of(folder: Path) -> dict[str, Any]:
+    """What a checkpoint keeps of its task.
+
+    Raises:
+        ModelError: it is damaged, or was not fine-tuned.
+    """
+    try:
+        settings = dict(json.loads((folder / "config.json").read_text(encoding="utf-8")).get("sixfold") or {})
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise ModelError("the checkpoint's config.json is damaged", where=folder, found=error) from error
+    if not {"task", "max_tokens", "on_long"} <= settings.keys():
+        raise ModelError(
+            "this model was not fine-tuned by sixfold: it has no task",
+            where=folder,
+            hint="tune it first: sixfold finetune --base " + str(folder),
+        )
+    return settings
+
+
+def task_of(folder: Path) -> Task:
+    """The task that a checkpoint was tuned for, without its model.
+
+    Raises:
+        ModelError: as ``settings_of``, or the task has settings that this version does not know.
+        UsageError: it is none that there is.
+    """
+    from sixfold.tasks.registry import from_settings
+
+    settings = settings_of(folder)
+    try:
+        return from_settings({key: settings[key] for key in settings if key not in _OURS})
+    except TypeError as error:
+        raise ModelError(
+            "the checkpoint's task has settings that this version does not know",
+            where=folder / "config.json",
+            found=error,
+            hint="it may be of a newer sixfold: upgrade, or tune it again",
+        ) from error
+
+
+def load_tuned(folder: Path) -> Tuned:
+    """Read a checkpoint and its task.
+
+    Raises:
+        ModelError: it is no fine-tuned checkpoint, or is damaged.
+        UsageError: its task is none that there is.
+    """
+    task = task_of(folder)
+    from sixfold.models import load
+
+    return Tuned.of(load(folder, task.head()), folder)
