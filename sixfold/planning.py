@@ -203,6 +203,7 @@ def _stage(found: Mapping[str, Any]) -> StagePlan:
             training=found["training_seconds"],
             evaluating=looks + found["scoring_seconds"],
             writing=calibrated["saves"] * calibrated["save_seconds"] + found["ending_seconds"],
+            attacking=found["besides_seconds"],
         ),
         while_training=looks,
         gpus=_on_gpus(found, max(peaks.values())),

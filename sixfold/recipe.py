@@ -15,9 +15,9 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model, model_validator
 
 from sixfold.commands.runs import LISTED, folder_name, run_name, strangers
-from sixfold.errors import Interrupted, UsageError, nearest
+from sixfold.errors import GateError, Interrupted, UsageError, nearest
 from sixfold.report import show
-from sixfold.stages import finetune, pretrain
+from sixfold.stages import finetune, harden, pretrain
 from sixfold.stages.context import NAME, Context, Watch, owned, write_json
 from sixfold.text.counting import counted
 from sixfold.train import many
@@ -25,10 +25,11 @@ from sixfold.train import many
 if TYPE_CHECKING:
     from sixfold.commands.predict import Model
 
-STAGES: dict[str, Any] = {"pretrain": pretrain, "finetune": finetune}
+STAGES: dict[str, Any] = {"pretrain": pretrain, "finetune": finetune, "harden": harden}
 """Each stage's module: ``Config``, ``VERSION``, ``prepare``, ``job`` and ``run``. A further stage is a further row."""
 
 DONE = "stage.json"
+FINISHED, REFUSED = "done", "refused"
 _QUOTED = "such as --set 'data.columns={text: review}', in quotes, or --set data.columns.text=review"
 
 
@@ -96,7 +97,7 @@ def _beside(content: Any, folder: Path) -> Any:
     """The recipe with the paths of its sources and bases as seen from the folder one works in."""
     if isinstance(content, dict):
         return {
-            key: _located(value, folder) if key in ("source", "base") else _beside(value, folder)
+            key: _located(value, folder) if key in ("source", "base", "words") else _beside(value, folder)
             for key, value in content.items()
         }
     return [_beside(item, folder) for item in content] if isinstance(content, list) else content
@@ -262,6 +263,11 @@ class Done:
     results: dict[str, Any] = field(repr=False)
     skipped: bool
 
+    @property
+    def refused(self) -> dict[str, Any] | None:
+        """Why the stage refused its own result, as the parts of an error; it left no checkpoint then."""
+        return self.results.get("refused")
+
 
 @dataclass(frozen=True)
 class Run:
@@ -306,6 +312,7 @@ def run(recipe: Recipe, *, runs: Path = Path("runs"), told: Told | None = None) 
 
     Raises:
         UsageError: the recipe asks for what several processes cannot do.
+        GateError: a stage refused its own result; its results and the report are written all the same.
         SixfoldError: whatever a stage refuses; Interrupted after Ctrl-C, with the state saved.
     """
     told = told or Told()
@@ -323,9 +330,14 @@ def run(recipe: Recipe, *, runs: Path = Path("runs"), told: Told | None = None) 
             told.tell(stage.headline)
             done.append(_stage(stage.kind, stage.config, context))
             parent = context.checkpoint
+            if done[-1].refused:
+                break
         from sixfold.commands.report import write_report
 
-        return Run(folder, tuple(done), write_report(folder))
+        report = write_report(folder)
+        if done[-1].refused:
+            raise GateError(**done[-1].refused, where=report)
+        return Run(folder, tuple(done), report)
 
 
 @dataclass(frozen=True)
@@ -365,13 +377,13 @@ def _stage(kind: str, config: Any, context: Context) -> Done:
     old = _as_now(module, before.get("inputs") or {})
     same = _fingerprint(old) == fingerprint
     results = _read(context.folder / "results.json")
-    whole = bool(results) and context.checkpoint.is_dir()
-    if same and before.get("status") == "done" and whole:
+    whole = context.checkpoint.is_dir() or results.get("refused")
+    if same and before.get("status") in (FINISHED, REFUSED) and results and whole:
         context.tell("  unchanged: skipped")
         return Done(context.folder.name, context.folder, results, skipped=True)
     if not same:
         changes = _changes(old, inputs)
-        if before.get("status") != "done" and context.unfinished:
+        if before.get("status") not in (FINISHED, REFUSED) and context.unfinished:
             raise _other_training(context, changes if before else {})
         if before:
             changed = ", ".join(changes) or "nothing known"
@@ -382,7 +394,8 @@ def _stage(kind: str, config: Any, context: Context) -> Done:
     if results is None:
         raise Interrupted("stopped; the state is saved", where=context.folder, hint="run the same command to go on")
     write_json(context.folder / "results.json", results)
-    write_json(note, {"fingerprint": fingerprint, "status": "done", "kind": kind, "inputs": inputs})
+    status = REFUSED if results.get("refused") else FINISHED
+    write_json(note, {"fingerprint": fingerprint, "status": status, "kind": kind, "inputs": inputs})
     return Done(context.folder.name, context.folder, results, skipped=False)
 
 

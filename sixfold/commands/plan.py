@@ -25,16 +25,18 @@ class Seconds:
         training: all steps.
         evaluating: all answers, while training and after it, and judging them.
         writing: saved states, the checkpoint, and texts that a decoder writes.
+        attacking: of a harden stage, before, after and in between.
     """
 
     preparing: float
     training: float
     evaluating: float
     writing: float
+    attacking: float = 0.0
 
     @property
     def whole(self) -> float:
-        return self.preparing + self.training + self.evaluating + self.writing
+        return self.preparing + self.training + self.evaluating + self.writing + self.attacking
 
 
 @dataclass(frozen=True)
@@ -164,6 +166,8 @@ def shown(plan: Plan) -> RenderableType:
     blocks.append(
         Notice("note", "Times on GPUs are estimates from data sheets (~), of computing alone. None is measured.")
     )
+    if any(stage.seconds.attacking for stage in plan.stages):
+        blocks.append(Notice("note", "Attacks are timed on a few rows each, and left out of the times on GPUs."))
     if any(stage.may_stop for stage in plan.stages):
         blocks.append(Notice("note", "Times are of all steps; training stops earlier when the score gets no better."))
     blocks += [Notice("warning", sentence) for sentence in plan.lacking]
@@ -209,6 +213,7 @@ def _here(plan: Plan) -> Block:
         ("  tokens", lambda stage: size(stage.store), most(lambda s: s.store, size)),
         ("time here", lambda stage: show.duration(stage.seconds.whole), show.duration(plan.seconds)),
         *(time(name) for name in ("preparing", "training", "evaluating", "writing")),
+        *([time("attacking")] if any(stage.seconds.attacking for stage in stages) else []),
         ("  starting, reporting", lambda stage: "", show.duration(plan.starting + plan.reporting)),
     ]
     columns = [*(stage.name for stage in stages), "in all"]

@@ -9,8 +9,9 @@ from typing import Any
 
 from sixfold.commands.runs import stages_in
 from sixfold.errors import DataError, UsageError
-from sixfold.report.blocks import Cell, Format, Page, Section, Tile, Tiles, table
+from sixfold.report.blocks import Cell, Format, Notice, Page, Section, Tile, Tiles, table
 from sixfold.report.evaluation import calibration_section, classification_sections, entity_sections, estimate
+from sixfold.report.hardening import hardening_sections, refusal
 from sixfold.report.page import fragment, write
 from sixfold.report.pretraining import pretraining_sections
 from sixfold.report.provenance import data_sections, lineage_sections, training_sections
@@ -84,6 +85,19 @@ def _facts(stages: list[dict[str, Any]]) -> tuple[tuple[str, str | int | float |
 
 def _finetune(stage: dict[str, Any], several: bool) -> list[Section]:
     """A fine-tuning stage: results first, then how they came about."""
+    out = [*_evaluated(stage), *_training(stage), *data_sections(stage["data"]), *lineage_sections(stage["lineage"])]
+    return _named(stage, out) if several else out
+
+
+def _harden(stage: dict[str, Any], several: bool) -> list[Section]:
+    """A hardening stage: before and after, the hardened model on rows as they are, then how it came about."""
+    out = [*hardening_sections(stage), *_evaluated(stage), *_training(stage)]
+    out += [*data_sections(stage["data"]), *lineage_sections(stage["lineage"])]
+    return _named(stage, out) if several else out
+
+
+def _evaluated(stage: dict[str, Any]) -> list[Section]:
+    """The model on held-out rows."""
     out: list[Section] = []
     order = sorted(stage["evaluations"], key=lambda split: split == "validation")
     for split in order[:1]:
@@ -97,8 +111,7 @@ def _finetune(stage: dict[str, Any], several: bool) -> list[Section]:
             out += classification_sections(
                 result, title=title, calibration=result.get("calibration"), mistakes=result["mistakes"]
             )
-    out += [*_training(stage), *data_sections(stage["data"]), *lineage_sections(stage["lineage"])]
-    return _named(stage, out) if several else out
+    return out
 
 
 def _pretrain(stage: dict[str, Any], several: bool) -> list[Section]:
@@ -137,8 +150,13 @@ def _overview(stages: list[dict[str, Any]]) -> Section:
         *(("Stage", "text"), ("Task", "text"), ("Base", "text"), ("Metric", "text")),
         *(("Value", "interval"), ("n", "count"), ("Split", "text")),
     ]
-    return Section("In short", (table(columns, rows),), "in-short")
+    refused = [Notice("error", refusal(stage["refused"])) for stage in stages if stage.get("refused")]
+    return Section("In short", (*refused, table(columns, rows)), "in-short")
 
 
-_SECTIONS: dict[str, Callable[[dict[str, Any], bool], list[Section]]] = {"pretrain": _pretrain, "finetune": _finetune}
+_SECTIONS: dict[str, Callable[[dict[str, Any], bool], list[Section]]] = {
+    "pretrain": _pretrain,
+    "finetune": _finetune,
+    "harden": _harden,
+}
 """Sections of each stage's results. A further stage is a further row."""

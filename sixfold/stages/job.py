@@ -49,11 +49,13 @@ class Job:
         model: on its device.
         train: the dials, with what the stage has derived.
         groups: examples that go into one step (``train.loop.fit``).
-        renew: makes further examples for each epoch; a plan leaves them out.
+        renew: makes further examples for each epoch; a plan has given ones in their place.
         splits: what is measured on after training, by name.
         watched: the split that decides which weights are the best; None without one.
         kept: what the checkpoint keeps in its configuration, for the stages after it.
         ending: what else is done with the trained model, such as texts that it writes.
+        besides: seconds of what else the stage does, once and before each epoch, told from a part that takes about so
+            many seconds as it is given.
     """
 
     model: Any
@@ -67,6 +69,7 @@ class Job:
     renew: Renew | None = None
     kept: Mapping[str, Any] = field(default_factory=dict)
     ending: Callable[[], object] = field(default=lambda: None)
+    besides: Callable[[float], tuple[float, float]] = field(default=lambda enough: (0.0, 0.0))
 
     @property
     def mask(self) -> MaskToken | None:

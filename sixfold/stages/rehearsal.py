@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from sixfold.data.examples import Examples
 from sixfold.models import save
 from sixfold.score.scorer import Scorer
 from sixfold.stages.context import Context
@@ -82,6 +83,7 @@ class Rehearsed:
         start_seconds: from checked rows to examples and a model on its device.
         evaluation_seconds: one look at the watched split while training goes on.
         scoring_seconds: all answers after training (and before it, where a base is measured first), judged.
+        besides_seconds: what else the stage does, such as attacks before and after, and making examples for an epoch.
         ending_seconds: the checkpoint, and texts that the model writes.
         peaks: bytes by phase: ``start``, ``training``, ``saving`` (if a state was written), ``ending``.
         device_peak: bytes of a GPU; 0 without one.
@@ -100,6 +102,7 @@ class Rehearsed:
     start_seconds: float
     evaluation_seconds: float
     scoring_seconds: float
+    besides_seconds: float
     ending_seconds: float
     peaks: Mapping[str, int]
     device_peak: int
@@ -126,14 +129,16 @@ def rehearse(
     begun = time.perf_counter()
     job: Job = stage.job(config, context, prepared)
     start = time.perf_counter() - begun
+    once, each_epoch = job.besides(SHARE * seconds)
     memory.mark("start")
     learning = sum(one.numel() for one in job.model.parameters() if one.requires_grad)
     targets = _targets(job, context.seed)
     evaluation = _Evaluation(job, SHARE * seconds)
+    examples = _of_an_epoch(job)
     calibrated = calibrate(
         job.model,
         job.task,
-        job.examples,
+        examples,
         job.train,
         seed=context.seed,
         groups=job.groups,
@@ -156,15 +161,16 @@ def rehearse(
         parameters=sum(one.numel() for one in job.model.parameters()),
         learning=learning,
         layers=job.model.config.num_hidden_layers,
-        examples=len(job.examples),
-        epoch_tokens=int(job.examples.lengths.sum()),
+        examples=len(examples),
+        epoch_tokens=int(examples.lengths.sum()),
         watched=job.watched is not None,
         calibrated=calibrated,
-        training_flops=_training_flops(job, whole, targets),
+        training_flops=_training_flops(job, examples, whole, targets),
         scoring_flops=_scoring_flops(job, whole, targets),
         start_seconds=start,
         evaluation_seconds=evaluation.seconds,
         scoring_seconds=scoring,
+        besides_seconds=once + each_epoch * math.ceil(whole.steps / whole.per_epoch),
         ending_seconds=ending,
         peaks=dict(memory.peaks),
         device_peak=torch.cuda.max_memory_reserved() if torch.cuda.is_available() else 0,
@@ -249,9 +255,17 @@ def _targets(job: Job, seed: int) -> float:
     return sum(job.task.counts(batch).values()) / int(some.lengths.sum())
 
 
-def _training_flops(job: Job, whole: Whole, targets: float) -> float:
+def _of_an_epoch(job: Job) -> Examples:
+    """What an epoch learns from, given examples in place of those that are made for it."""
+    if job.renew is None:
+        return job.examples
+    again = np.resize(np.arange(len(job.examples)), job.renew.per_epoch)
+    return Examples.joined([job.examples, job.examples.take(again)])
+
+
+def _training_flops(job: Job, examples: Examples, whole: Whole, targets: float) -> float:
     """All steps, with what regularisers add to each."""
-    lengths = job.examples.lengths
+    lengths = examples.lengths
     tokens = int(lengths.sum())
     return adversarial.work(job.train) * flops.forward(job.model, lengths, targets * tokens) * whole.tokens / tokens
 

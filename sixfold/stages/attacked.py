@@ -1,0 +1,175 @@
+"""A model attacked on fixed rows by several attacks. What came of each attack is kept, and not done again.
+
+The attacks themselves are in ``sixfold/attack``; what before and after say together, in ``harden_results.py``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sixfold.attack.building import Attack
+from sixfold.attack.outcome import Outcome, outcomes, write
+from sixfold.attack.run import attack
+from sixfold.attack.similarity import Encoder
+from sixfold.errors import Interrupted
+from sixfold.score.cache import Cache, Identity
+from sixfold.score.scorer import Scorer
+from sixfold.score.subject import CACHE_BYTES, Subject
+from sixfold.stages.context import write_json
+from sixfold.stages.labelled import Judged
+from sixfold.tasks.registry import settings_of
+from sixfold.text.counting import counted
+
+if TYPE_CHECKING:
+    import datasets
+
+KEY = "key.json"
+FIRST_ROWS = 4
+"""Rows of which an attack's time is told first; then more, until it took long enough."""
+TOLD_SECONDS = 20.0
+"""A long attack tells so often how far it is."""
+
+
+@dataclass(frozen=True)
+class Attacked:
+    """What came of one attack.
+
+    Attributes:
+        settings: what a report says of it.
+        outcomes: in the order of the rows.
+        cost: ``seconds``, and the scorer's ledger.
+    """
+
+    name: str
+    settings: list[list[str]]
+    outcomes: list[Outcome]
+    cost: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A model on held-out rows, as they are and under attack."""
+
+    subject: Subject
+    clean: Judged
+    attacked: list[Attacked]
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What models are attacked on, and by what.
+
+    Attributes:
+        rows: the rows, all of which are attacked.
+        digest: of the rows.
+        encoder: measures how like the texts that succeeded are to the originals; None where none reads them.
+        stop: whether the user has asked to stop.
+    """
+
+    rows: datasets.Dataset
+    digest: str
+    attacks: tuple[Attack, ...]
+    budget: int
+    seed: int
+    encoder: Encoder | None = None
+    tell: Callable[[str], None] = field(default=lambda line: None)
+    stop: Callable[[], bool] = field(default=lambda: False)
+
+    def attacked(self, subject: Subject, folder: Path) -> list[Attacked]:
+        """Run every attack that is not done yet.
+
+        Args:
+            folder: keeps the outcomes, a file an attack. Those of another model, task or rows are thrown away.
+
+        Raises:
+            Interrupted: the user asked to stop. The attacks that are done are kept.
+            StorageError: the outcomes could not be written.
+        """
+        key = {
+            "model": subject.digest,
+            "task": settings_of(subject.task),
+            "rows": self.digest,
+            "budget": self.budget,
+            "seed": self.seed,
+            "encoder": None if self.encoder is None else self.encoder.digest,
+        }
+        written = hashlib.sha256(json.dumps(key, sort_keys=True, default=str).encode()).hexdigest()
+        if _kept(folder / KEY) != {"key": written}:
+            shutil.rmtree(folder, ignore_errors=True)
+            write_json(folder / KEY, {"key": written})
+        return [self._attacked(subject, how, folder) for how in self.attacks]
+
+    def _attacked(self, subject: Subject, how: Attack, folder: Path) -> Attacked:
+        lines, cost = folder / f"{how.name}.jsonl", folder / f"{how.name}.json"
+        settings = [list(pair) for pair in how.settings]
+        told = _kept(cost)
+        if told.get("settings") == settings and lines.is_file():
+            return Attacked(how.name, settings, list(outcomes(lines)), told["cost"])
+        ledger, begun = asdict(subject.scorer.ledger), time.perf_counter()
+        found = sorted(self._found(subject, how), key=lambda one: one.place)
+        spent = {name: value - ledger[name] for name, value in asdict(subject.scorer.ledger).items()}
+        done = Attacked(how.name, settings, found, {**spent, "seconds": time.perf_counter() - begun})
+        write(lines, found)
+        write_json(cost, {"settings": settings, "cost": done.cost})
+        self.tell(f"  {_line(done)}")
+        return done
+
+    def _found(self, subject: Subject, how: Attack) -> Iterator[Outcome]:
+        """The outcomes in the order in which the searches end."""
+        last = time.perf_counter()
+        found = attack(subject, self.rows, how, seed=self.seed, budget=self.budget, encoder=self.encoder)
+        for number, one in enumerate(found, 1):
+            yield one
+            if self.stop():
+                raise Interrupted("stopped; the attacks that are done are kept", hint="run the same command to go on")
+            if time.perf_counter() - last > TOLD_SECONDS:
+                last = time.perf_counter()
+                self.tell(f"  {how.name}: {number:,} of {counted(len(self.rows), 'row')}")
+
+
+def with_weights(subject: Subject, model: Any, digest: str, cache_bytes: int = CACHE_BYTES) -> Subject:
+    """The subject with other weights, asked anew about everything.
+
+    Args:
+        model: of the same kind; it is put into evaluation mode.
+        digest: names the weights.
+    """
+    scorer = Scorer(model, cache=Cache(cache_bytes), identity=Identity(digest))
+    return replace(subject, scorer=scorer, digest=digest)
+
+
+def seconds_of(subject: Subject, rows: datasets.Dataset, how: Attack, budget: int, enough: float) -> float:
+    """How long attacking all rows takes, told from so many of the first ones that they take ``enough`` seconds."""
+    count = FIRST_ROWS
+    while True:
+        some = rows.select(range(min(count, len(rows))))
+        begun = time.perf_counter()
+        for _ in attack(subject, some, how, budget=budget):
+            pass
+        took = time.perf_counter() - begun
+        if count >= len(rows) or took >= enough:
+            return took * len(rows) / len(some)
+        count *= 4
+
+
+def _kept(path: Path) -> dict[str, Any]:
+    """What stands in a file; nothing where it is not there or damaged."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _line(done: Attacked) -> str:
+    tried = [one for one in done.outcomes if one.kind not in ("skipped", "no candidates")]
+    won = sum(one.kind == "succeeded" for one in tried)
+    seconds = done.cost["seconds"]
+    return f"{done.name}: {won:,} of {counted(len(tried), 'attack')} succeeded in {seconds:,.0f} s"

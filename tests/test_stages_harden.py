@@ -1,0 +1,551 @@
+"""The harden stage: what a recipe may say, before and after on the same rows, the gate, resuming.
+
+Two attacks here, ``toy-words`` and ``toy-names``, exchange words by a table, so that no word list is needed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from linear_subject import LinearSubject, Table
+from tiny_runs import recipe_of, reviews, write_conll, write_csv
+
+from sixfold.attack import importance
+from sixfold.attack.attacks import ATTACKS, NAMES, WORDS, Row
+from sixfold.attack.building import Attack, Tools, by_importance
+from sixfold.attack.changes import Changes, every
+from sixfold.attack.outcome import Outcome, outcomes
+from sixfold.commands.predict import Model
+from sixfold.errors import DataError, GateError, Interrupted, ModelError, SixfoldError, UsageError
+from sixfold.metrics import compare
+from sixfold.models.lineage import digest_folder
+from sixfold.perturb.words import Edit
+from sixfold.recipe import Run, Told, parse, run
+from sixfold.score.subject import Subject
+from sixfold.stages import harden
+from sixfold.stages.attacked import Attacked, Bench, Measured
+from sixfold.stages.further import Adversarial, Augmented, Further, augmenter
+from sixfold.stages.harden_config import Config, trained_on
+from sixfold.stages.harden_results import compared, refusal, told
+from sixfold.stages.labelled import Judged
+from sixfold.tasks.text_classification import LabelPrediction, TextClassification
+from sixfold.tasks.texts import Texts
+from sixfold.train.events import Event, Renewed, Step
+
+pytestmark = pytest.mark.usefixtures("own_home", "toy_words")
+
+TOY = {"good": ["fine", "lost"], "great": ["large"], "bad": ["vile", "new"], "poor": ["weak"], "film": ["movie"]}
+PLACES = {"today": ["house"], "love": ["hate"]}
+ATTACKED = ["deepwordbug", "toy-words", "checklist"]
+QUICK = {"epochs": 1, "batch": 16, "learning_rate": 1e-3, "precision": "fp32", "patience": None}
+
+
+def by_table(table: dict[str, list[str]], name: str) -> Callable[[Tools], Attack]:
+    return lambda tools: by_importance(name, Changes(every(Table(table))), importance.UNKNOWN)
+
+
+@pytest.fixture(scope="module")
+def toy_words() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(ATTACKS, "toy-words", Row(by_table(TOY, "toy-words"), "words by a table", WORDS, "none"))
+        patch.setitem(ATTACKS, "toy-names", Row(by_table(PLACES, "toy-names"), "places by a table", NAMES, "none"))
+        yield
+
+
+# What a recipe may say
+
+STAGE: dict[str, Any] = {"data": {"source": "a.csv"}, "train": {"noise": 5}}
+
+
+def mistakes(**changes: Any) -> str:
+    with pytest.raises(UsageError) as caught:
+        parse({"name": "a", "stages": [{"harden": {**STAGE, **changes}}]})
+    return caught.value.what
+
+
+def test_a_recipe_that_would_harden_nothing_is_refused() -> None:
+    assert "nothing would harden the model: set renew or augment, or one of train.adversarial, " in mistakes(train={})
+    for train in ({"noise": 5}, {"mixup": 0.2}, {"mask_share": 0.3}, {"adversarial": {"method": "fgm"}}):
+        assert parse({"name": "a", "stages": [{"harden": {**STAGE, "train": train}}]})
+
+
+def test_attacks_of_fewer_than_three_kinds_are_refused_with_their_kinds() -> None:
+    found = mistakes(attacks=["deepwordbug", "pruthi", "pwws"])
+    assert "deepwordbug, pruthi changes spelling; pwws changes words" in found
+    assert "twice" in mistakes(attacks=["deepwordbug", "deepwordbug", "pwws", "checklist"])
+    assert parse({"name": "a", "stages": [{"harden": {**STAGE, "attacks": ["deepwordbug", "pwws", "checklist"]}}]})
+
+
+def test_every_mistake_is_told_at_once_with_the_nearest_name() -> None:
+    found = mistakes(attacks=["deepwordbugs"], renew={"attack": "pwvs"}, exampels=3, max_clean_loss=2)
+    lines = {line.strip().partition(": ")[0]: line for line in found.splitlines()[1:]}
+    assert set(lines) == {f"stages.0.harden.{key}" for key in ("attacks", "renew.attack", "exampels", "max_clean_loss")}
+    assert "did you mean 'deepwordbug'?" in lines["stages.0.harden.attacks"]
+    assert "did you mean 'pwws'?" in lines["stages.0.harden.renew.attack"]
+    assert "did you mean 'examples'?" in lines["stages.0.harden.exampels"]
+
+
+# Before and after, counted by hand
+
+
+def outcome(place: int, kind: str, *, why: str = "", attack: str = "deepwordbug") -> Outcome:
+    """Of the row ``place``: its first word becomes another where something was found."""
+    edits = (Edit(0, 4, "vile"),) if kind in ("succeeded", "failed") else ()
+    text = f"good text {place}"
+    return Outcome(
+        attack=attack,
+        row=f"{place:032x}",
+        place=place,
+        part="test",
+        where=f"a.csv:{place}",
+        kind=kind,  # type: ignore[arg-type]
+        original=text,
+        adversarial=f"vile text {place}" if edits else text,
+        edits=edits,
+        gold="yes",
+        before="" if kind == "skipped" else "yes",
+        after="no" if kind == "succeeded" else "yes",
+        scores=(0.1, 0.9),
+        queries=5 + place,
+        enough=5 + place if kind == "succeeded" else None,
+        words=3,
+        why=why,
+    )
+
+
+class Stubborn(LinearSubject):
+    """Right about odd rows, whatever was changed. Its strings end in the row's number."""
+
+    def whole(self, strings: Any) -> Any:
+        return np.array([[0.0, 1.0] if int(string.split()[-1]) % 2 else [1.0, 0.0] for string in strings])
+
+
+def measured(by_attack: dict[str, str], right: list[bool]) -> Measured:
+    """A letter a row: s succeeded, f failed, n no candidates, b budget spent, w already wrong, t too long."""
+    kinds = {"s": "succeeded", "f": "failed", "n": "no candidates", "b": "budget spent"}
+    whys = {"w": "already wrong", "t": "too long"}
+    task = TextClassification(("no", "yes"))
+    answers = [
+        LabelPrediction(("yes",) if yes else ("no",), 0.9, np.array([0.1, 0.9] if yes else [0.9, 0.1]), np.zeros(2))
+        for yes in right
+    ]
+    rows = Texts({"text": ["x"] * len(right), "label": ["yes", "no"] * (len(right) // 2)})
+    evaluation = task.evaluate(answers, rows, seed=0)
+    attacked = [
+        Attacked(
+            name,
+            [["Search", "greedy"]],
+            [
+                outcome(place, kinds.get(letter, "skipped"), why=whys.get(letter, ""), attack=name)
+                for place, letter in enumerate(letters)
+            ],
+            {"seconds": 1.0},
+        )
+        for name, letters in by_attack.items()
+    ]
+    subject: Any = Stubborn({})
+    return Measured(subject, Judged(task, {"test": answers}, {"test": evaluation}), attacked)
+
+
+def hand_counted(**changes: Any) -> dict[str, Any]:
+    import datasets
+
+    rows = datasets.Dataset.from_dict({"text": [f"text {n}" for n in range(10)], "label": ["yes", "no"] * 5})
+    before = measured({"deepwordbug": "sssssffnwt", "pwws": "ffsfffsnwt"}, [True, False] * 5)
+    after = measured({"deepwordbug": "fffsbsfnwt", "pwws": "ffffffsnft"}, changes.pop("right", [True, False] * 5))
+    return compared(before, after, rows, "test", config=Config.model_validate(STAGE), seed=0)
+
+
+def test_accuracy_under_attack_counts_what_withstood_among_all_rows() -> None:
+    found = hand_counted()
+    assert (found["of"], found["rows"], found["left_out"]) == (10, 9, 1)
+    first, second = found["attacks"]
+    # of nine rows: two failed and one without candidates; after: seven less one that is still wrong
+    assert first["before"]["value"] == pytest.approx(3 / 9)
+    assert first["after"]["value"] == pytest.approx(6 / 9)
+    assert second["before"]["value"] == pytest.approx(6 / 9)
+    assert second["after"]["value"] == pytest.approx(8 / 9)
+    assert first["before"]["count"] == 9
+
+
+def test_a_row_is_right_under_all_attacks_if_it_withstands_each() -> None:
+    found = hand_counted()["all"]
+    assert found["before"]["value"] == pytest.approx(2 / 9), "rows 5 and 7"
+    assert found["after"]["value"] == pytest.approx(5 / 9), "rows 0, 1, 2, 4 and 7"
+    assert found["test"]["p"] == compare.mcnemar(
+        np.array([0, 0, 0, 0, 0, 1, 0, 1, 0]), np.array([1, 1, 1, 0, 1, 0, 0, 1, 0])
+    )[2]  # fmt: skip
+
+
+def test_the_tests_are_corrected_together() -> None:
+    found = hand_counted()
+    tests = [found["metric"], found["clean"], *found["attacks"], found["all"]]
+    plain = [test["test"]["p"] for test in tests]
+    assert [test["test"]["p_holm"] for test in tests] == compare.holm(plain)
+
+
+def test_old_texts_are_read_by_the_hardened_model() -> None:
+    first, second = hand_counted()["attacks"]
+    assert (first["old_texts"]["value"], first["old_texts"]["count"]) == (pytest.approx(2 / 5), 5), "rows 1 and 3"
+    assert second["old_texts"]["count"] == 2
+    assert [pair["reads_old"] for pair in first["pairs"]] == [False, True, False, True, False]
+
+
+def test_what_was_trained_on_is_told_by_attack_and_kind() -> None:
+    side = measured({"deepwordbug": "ss", "pruthi": "ss", "pwws": "ss"}, [True, False])
+    import datasets
+
+    rows = datasets.Dataset.from_dict({"text": ["a", "b"], "label": ["yes", "no"]})
+    config = Config.model_validate({**STAGE, "renew": {"attack": "deepwordbug"}})
+    found = compared(side, side, rows, "test", config=config, seed=0)
+    assert [one["trained_on"] for one in found["attacks"]] == ["yes", "its kind", "no"]
+
+
+@pytest.mark.parametrize(
+    ("method", "known"),
+    [
+        ("typos", ["deepwordbug", "textbugger", "zh-deepwordbug"]),
+        ("eda", ["textbugger", "pwws", "zh-pwws"]),
+        ("place-name", ["checklist", "zh-checklist"]),
+        ("aeda", []),
+    ],
+)
+def test_what_augmentation_changes_counts_as_trained_on(method: str, known: list[str]) -> None:
+    config = Config.model_validate({**STAGE, "augment": {"method": method}})
+    names = ("deepwordbug", "textbugger", "pwws", "checklist", "zh-deepwordbug", "zh-pwws", "zh-checklist")
+    assert [name for name in names if trained_on(config, name) == "its kind"] == known
+
+
+def test_a_score_that_fell_by_more_than_allowed_is_refused_with_the_numbers() -> None:
+    found = hand_counted(right=[False, False] * 5)
+    fell = found["metric"]["before"]["value"] - found["metric"]["after"]["value"]
+    assert fell == pytest.approx(1 - 1 / 3)
+    assert refusal(found, fell) is None
+    refused = refusal(found, fell - 0.001)
+    assert refused is not None
+    assert refused["what"].startswith("macro F1 on test rows as they are fell from 100.0 to 33.3 %")
+
+
+def test_the_lines_for_a_terminal_stand_under_each_other() -> None:
+    head, *lines = told(hand_counted())
+    assert [line.split("  ")[0].strip() for line in lines] == [
+        "macro F1, 10 rows as they are",
+        "under deepwordbug",
+        "under pwws",
+        "under all of them",
+    ]
+    assert "33.3    66.7  +30" in lines[1].replace("\\[", "[") or "33.3    66.7" in lines[1]
+    assert len({line.index("before") if "before" in line else 0 for line in [head]}) == 1
+
+
+# A run
+
+
+def two_stages(source: Path, base: Path, **changes: Any) -> dict[str, Any]:
+    """Fine-tune on reviews, then harden."""
+    train = {**QUICK, "noise": 5.0, **changes.pop("train", {})}
+    data = {"source": str(source), "split": {"validation": 0.15, "test": 0.2}}
+    first = recipe_of(source, base, data=data, train={"epochs": 6})
+    stage = {"data": data, "train": train, "attacks": ATTACKED, "examples": 10, "budget": 40}
+    return {**first, "stages": [*first["stages"], {"harden": {"max_clean_loss": 1.0, **stage, **changes}}]}
+
+
+def ran(recipe: dict[str, Any], folder: Path, **options: Any) -> tuple[Run, list[str]]:
+    lines: list[str] = []
+    return run(parse(recipe), runs=folder, told=Told(lines.append, **options)), lines
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_csv(tmp_path_factory.mktemp("rows") / "reviews.csv", reviews(96))
+
+
+RENEWED = {"renew": {"attack": "deepwordbug", "examples": 12, "budget": 30}, "train": {"epochs": 2, "noise": 0}}
+
+
+@pytest.fixture(scope="module")
+def done(own_home: None, toy_words: None, tmp_path_factory: pytest.TempPathFactory, source: Path, base: Path) -> Any:
+    seen: list[Event] = []
+
+    def watch(events: Iterable[Event]) -> Iterator[Event]:
+        for event in events:
+            seen.append(event)
+            yield event
+
+    made, lines = ran(two_stages(source, base, **RENEWED), tmp_path_factory.mktemp("runs"), watch=watch)
+    return made, lines, seen
+
+
+def test_the_run_has_outcomes_predictions_a_checkpoint_and_a_report(done: Any) -> None:
+    made, _, _ = done
+    stage = made.stages[1].folder
+    names = {str(path.relative_to(stage)) for path in stage.rglob("*.jsonl")}
+    assert names == {
+        *(f"attacks/{side}/{name}.jsonl" for side in ("before", "after") for name in ATTACKED),
+        *(f"predictions/{split}.jsonl" for split in ("validation", "test")),
+        "training/events.jsonl",
+    }
+    assert not list(stage.glob("training/state-*"))
+    assert made.report.is_file()
+    assert len(made.model.predict(["the film was good"])) == 1
+
+
+def test_before_and_after_attack_the_same_rows(done: Any) -> None:
+    made, _, _ = done
+    folder = made.stages[1].folder / "attacks"
+    files = [folder / side / f"{name}.jsonl" for side in ("before", "after") for name in ATTACKED]
+    keys = [[one.row for one in outcomes(file)] for file in files]
+    assert len(keys[0]) == len(set(keys[0])) == min(10, made.stages[1].results["hardening"]["of"])
+    assert all(some == keys[0] for some in keys)
+
+
+def test_the_results_agree_with_the_outcomes(done: Any) -> None:
+    made, _, _ = done
+    results = made.stages[1].results
+    for one in results["hardening"]["attacks"]:
+        for side in ("before", "after"):
+            found = list(outcomes(made.stages[1].folder / "attacks" / side / f"{one['name']}.jsonl"))
+            withstood = sum(each.was_right and each.kind != "succeeded" for each in found)
+            assert one[side]["value"] == pytest.approx(withstood / len(found))
+    before = made.stages[0].results["evaluations"]["test"]["metrics"]["macro_f1"]["value"]
+    assert results["hardening"]["metric"]["before"]["value"] == pytest.approx(before), "the base is what finetune left"
+    assert results["hardening"]["metric"]["after"] == results["evaluations"]["test"]["metrics"]["macro_f1"]
+
+
+def test_adversarial_texts_are_made_before_each_epoch(done: Any) -> None:
+    _, _, seen = done
+    renewed = [event for event in seen if isinstance(event, Renewed)]
+    assert [event.epoch for event in renewed] == [0, 1]
+    assert all(event.made + event.again == 12 for event in renewed)
+    assert renewed[0].made > 0
+
+
+def test_further_examples_are_training_rows_changed_with_their_labels(done: Any) -> None:
+    import datasets
+
+    made, _, _ = done
+    subject = Subject.load(made.checkpoint)
+    rows = datasets.Dataset.from_list(reviews(6))
+    given = subject.task.encode(rows, subject.tokenizer, 64, "error").examples
+    aeda = Augmented(augmenter("aeda", None, {"en": 1.0}), subject.task, rows, 2, 0)
+    attacked = Adversarial(subject, rows, by_table(TOY, "toy-words")(Tools("none")), 3, 20, 0)
+    further = Further((aeda, attacked), subject, given)
+    assert further.per_epoch == 2 * 6 + 3
+    first, second = (further(epoch, subject.scorer.model) for epoch in (0, 1))
+    assert 12 <= len(first) <= 15
+    assert first.columns.keys() == given.columns.keys()
+    assert first["row"][:12].tolist() == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5]
+    assert (first["label"] == given.dense("label")[first.dense("row")]).all()
+    texts = [[row.tolist() for row in part.ragged("input_ids")] for part in (first, second, given)]
+    assert texts[0][:12] != texts[1][:12], "each epoch has its own"
+    assert not [text for text in texts[0] if text in texts[2]]
+    again = further(0, subject.scorer.model)
+    assert [row.tolist() for row in again.ragged("input_ids")] == texts[0]
+
+
+def test_an_augmenter_of_another_language_is_refused() -> None:
+    with pytest.raises(UsageError, match="zh-glyph changes texts in zh, and these are in en"):
+        augmenter("zh-glyph", None, {"en": 1.0, "zh": 0.0})
+
+
+def test_the_checkpoint_knows_task_base_and_robustness(done: Any) -> None:
+    made, _, _ = done
+    lineage = json.loads((made.checkpoint / "lineage.json").read_text("utf-8"))
+    first = made.stages[0].folder / "checkpoint"
+    assert (lineage["stage"], lineage["parent"]) == ("harden", digest_folder(first))
+    assert set(lineage["robustness"]["accuracy_under_attack"]) == {*ATTACKED, "all"}
+    old, new = Model.load(first), Model.load(made.checkpoint)
+    assert (new.limit, new.on_long, new.columns) == (old.limit, old.on_long, old.columns)
+    assert new.task.head() == old.task.head()
+
+
+def test_the_report_begins_with_before_and_after(done: Any) -> None:
+    made, _, _ = done
+    page = made.report.read_text("utf-8")
+    assert page.index("harden: Before and after") < page.index("harden: Success against budget")
+    assert "under all of them together" in page
+    for name in ATTACKED:
+        assert f"under {name}" in page
+
+
+def test_it_tells_before_and_after(done: Any) -> None:
+    _, lines, _ = done
+    text = "\n".join(lines)
+    assert "attacking 10 rows of test by deepwordbug, toy-words, checklist" in text
+    assert "under all of them" in text
+
+
+def test_an_unchanged_stage_is_skipped(done: Any, source: Path, base: Path) -> None:
+    made, _, _ = done
+    again, _ = ran(two_stages(source, base, **RENEWED), made.folder.parent)
+    assert [stage.skipped for stage in again.stages] == [True, True]
+
+
+# The gate
+
+
+def test_a_result_that_lost_too_much_leaves_results_and_report_but_no_checkpoint(
+    tmp_path: Path, source: Path, base: Path
+) -> None:
+    recipe = two_stages(source, base, max_clean_loss=0.0, train={"learning_rate": 5.0})
+    with pytest.raises(GateError, match="macro F1 on test rows as they are fell from") as caught:
+        ran(recipe, tmp_path)
+    assert caught.value.exit_code == 3
+    folder = tmp_path / "small" / "02-harden"
+    assert not (folder / "checkpoint").exists()
+    assert json.loads((folder / "results.json").read_text("utf-8"))["refused"]["what"] == caught.value.what
+    page = (tmp_path / "small" / "report.html").read_text("utf-8")
+    assert "Refused: macro F1 on test rows as they are fell from" in page
+    assert Model.load(tmp_path / "small").folder == tmp_path / "small" / "01-finetune" / "checkpoint"
+
+    def refuse(*arguments: Any, **options: Any) -> None:
+        raise AssertionError("a model was loaded")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(harden, "load", refuse)
+        with pytest.raises(GateError, match="fell from"):
+            ran(recipe, tmp_path)
+
+
+# Resuming
+
+
+class CrashError(Exception):
+    """Stands for whatever ends a process."""
+
+
+def crashing(events: Iterable[Event]) -> Iterator[Event]:
+    """Ends the harden stage's training inside the second epoch."""
+    renewed = 0
+    for event in events:
+        renewed += isinstance(event, Renewed)
+        yield event
+        if renewed == 2 and isinstance(event, Step):
+            raise CrashError
+
+
+def test_a_stage_that_broke_in_training_goes_on_and_attacks_nothing_again_before(
+    tmp_path: Path, done: Any, source: Path, base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, _, _ = done
+    recipe = two_stages(source, base, **{**RENEWED, "train": {**RENEWED["train"], "save_minutes": 0}})
+    with pytest.raises(CrashError):
+        ran(recipe, tmp_path, watch=crashing)
+    folder = tmp_path / "small" / "02-harden"
+    stamps = {path: path.stat().st_mtime_ns for path in (folder / "attacks" / "before").iterdir()}
+    assert len(stamps) == 2 * len(ATTACKED) + 1
+    assert not (folder / "attacks" / "after").exists()
+    made, _ = ran(recipe, tmp_path)
+    assert {path: path.stat().st_mtime_ns for path in (folder / "attacks" / "before").iterdir()} == stamps
+    assert digest_folder(made.checkpoint) == digest_folder(whole.checkpoint)
+    same = ("metric", "clean", "all")
+    found, wanted = made.stages[1].results["hardening"], whole.stages[1].results["hardening"]
+    assert {key: found[key] for key in same} == {key: wanted[key] for key in same}
+
+
+def test_a_stop_while_attacking_keeps_the_attacks_that_are_done(tmp_path: Path, source: Path, base: Path) -> None:
+    asked: list[str] = []
+
+    def tell(line: str) -> None:
+        if "deepwordbug: " in line:
+            asked.append(line)
+
+    recipe = two_stages(source, base)
+    with pytest.raises(Interrupted):
+        run(parse(recipe), runs=tmp_path, told=Told(tell, stop=lambda: bool(asked)))
+    kept = {path.name for path in (tmp_path / "small" / "02-harden" / "attacks" / "before").iterdir()}
+    assert kept == {"key.json", "deepwordbug.json", "deepwordbug.jsonl"}
+
+
+def test_outcomes_of_another_model_are_not_taken(done: Any, tmp_path: Path) -> None:
+    import datasets
+
+    made, _, _ = done
+    rows = datasets.Dataset.from_list(reviews(4))
+    subject = Subject.load(made.checkpoint)
+    bench = Bench(rows, "rows", (by_table(TOY, "toy-words")(Tools("none")),), 20, 0)
+
+    def written() -> int:
+        bench.attacked(subject, tmp_path)
+        return (tmp_path / "toy-words.jsonl").stat().st_mtime_ns
+
+    first = written()
+    assert written() == first
+    subject = replace(subject, digest="another")
+    assert written() > first
+
+
+# What a user may get wrong
+
+
+def test_a_base_without_a_task_is_told(tmp_path: Path, source: Path, base: Path) -> None:
+    stage = {**STAGE, "data": {"source": str(source)}, "base": str(base)}
+    with pytest.raises(ModelError, match="not fine-tuned by sixfold: it has no task"):
+        ran({"name": "a", "stages": [{"harden": stage}]}, tmp_path)
+
+
+def test_nothing_to_harden_is_told(tmp_path: Path, source: Path) -> None:
+    with pytest.raises(UsageError, match="there is nothing to harden"):
+        ran({"name": "a", "stages": [{"harden": {**STAGE, "data": {"source": str(source)}}}]}, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"data": {"split": {}}}, "no rows are held out"),
+        ({"train": {"noise": 5, "metric": "macrof1"}}, "there is no metric 'macrof1'"),
+        ({"base": "no/such/base"}, "there is no model 'no/such/base'"),
+        ({"attacks": ["deepwordbug", "pwws", "checklist"]}, "wordnet, inflections are not on this machine"),
+    ],
+)
+def test_a_mistake_is_told_and_not_traced(
+    tmp_path: Path, done: Any, source: Path, changes: dict[str, Any], message: str
+) -> None:
+    made, _, _ = done
+    data = {"source": str(source), **changes.pop("data", {})}
+    stage = {**STAGE, "base": str(made.folder), "attacks": ATTACKED, "data": data, **changes}
+    with pytest.raises(SixfoldError, match=message):
+        ran({"name": "a", "seed": 5, "stages": [{"harden": stage}]}, tmp_path)
+
+
+def test_labels_that_the_checkpoint_does_not_know_are_told(tmp_path: Path, done: Any) -> None:
+    made, _, _ = done
+    rows = [*reviews(60), *({"text": f"so {n}", "label": "neutral"} for n in range(20))]
+    source = write_csv(tmp_path / "a.csv", rows)
+    stage = {**STAGE, "base": str(made.checkpoint), "attacks": ATTACKED, "data": {"source": str(source)}}
+    with pytest.raises(DataError, match="training rows have 1 label that the checkpoint does not know") as caught:
+        ran({"name": "a", "stages": [{"harden": stage}]}, tmp_path)
+    assert caught.value.found == "neutral"
+
+
+# Words
+
+
+def test_a_tagger_is_hardened_word_by_word(tmp_path: Path, base: Path) -> None:
+    source = write_conll(tmp_path / "a.conll", 90)
+    first = recipe_of(source, base, task="entities", train={"epochs": 8})
+    stage = {
+        "data": {"source": str(source)},
+        "train": {**QUICK, "noise": 2.0},
+        "attacks": ["deepwordbug", "toy-words", "checklist"],
+        "examples": 6,
+        "budget": 30,
+        "max_clean_loss": 1.0,
+    }
+    recipe = {**first, "stages": [*first["stages"], {"harden": stage}]}
+    with pytest.raises(UsageError, match="checklist makes one word of several"):
+        ran(recipe, tmp_path)
+    stage["attacks"] = ["deepwordbug", "toy-words", "toy-names"]
+    made, _ = ran(recipe, tmp_path)
+    found = made.stages[1].results["hardening"]
+    assert found["metric"]["name"] == "entity F1"
+    assert found["attacks"][0]["before"]["value"] > found["attacks"][0]["after"]["value"] - 1
+    (answer,) = made.model.predict(["i love new york"])
+    assert answer["words"] == ["i", "love", "new", "york"]
+    assert "under toy-names" in made.report.read_text("utf-8")
