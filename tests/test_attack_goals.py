@@ -145,3 +145,9 @@ def test_a_budget_gives_what_is_left() -> None:
 def test_a_budget_of_nothing_is_refused(most: int) -> None:
     with pytest.raises(UsageError, match="at least 1 query"):
         check_budget(most)
+
+
+def test_the_right_answer_of_an_entity_goal_is_told_for_entity_words_alone() -> None:
+    aim = goal_for(TokenClassification(TAGS)).aim(["O", "B-LOC", "I-LOC", "B-PER"])
+    assert aim is not None
+    assert aim.label == [-100, 3, 4, 1]

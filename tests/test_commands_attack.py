@@ -197,3 +197,36 @@ def test_the_command_line_says_where_the_report_is(
     assert ended.value.code == 0
     assert "report: attacks/small-pruthi/report.html" in capsys.readouterr().out
     assert (tmp_path / "attacks/small-pruthi/report.html").is_file()
+
+
+def test_words_are_ranked_by_the_steepest_of_their_tokens(classifier: Run, tagger: Run) -> None:
+    """The gradient by autograd, without the engine: the whole text as one row."""
+    import numpy as np
+    import torch
+
+    from sixfold.attack import importance
+    from sixfold.attack.budget import Budget
+    from sixfold.attack.goals import goal_for
+    from sixfold.attack.trial import Trial
+    from sixfold.score.driver import alone
+    from sixfold.score.subject import Subject
+
+    subject = Subject.load(classifier.checkpoint)
+    text = "the film was unbelievable and the hotel great"
+    aim = goal_for(subject.task).aim("good")
+    assert aim is not None
+    trial = Trial(subject, subject.text(text), aim, Budget(), np.random.default_rng(0))
+    found = alone(importance.GRADIENT.of(trial, range(8)), {"subject": subject.scorer})
+
+    model, batch = subject.scorer.model, subject.tokenizer(text, return_tensors="pt", return_offsets_mapping=True)
+    embedded = model.get_input_embeddings()(batch["input_ids"]).detach().requires_grad_()
+    logits = model(inputs_embeds=embedded, attention_mask=batch["attention_mask"]).logits
+    loss = torch.nn.functional.cross_entropy(logits, torch.tensor([subject.task.labels.index("good")]))
+    (slope,) = torch.autograd.grad(loss, embedded)
+    steep = np.zeros(8)
+    for length, (start, end) in zip(slope[0].norm(dim=1).tolist(), batch["offset_mapping"][0].tolist(), strict=True):
+        for place, span in enumerate(trial.sentence.spans):
+            if span.start <= start < end <= span.end:
+                steep[place] = max(steep[place], length)
+    assert found == np.argsort(-steep, kind="stable").tolist()
+    assert trial.budget.spent == 1

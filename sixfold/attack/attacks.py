@@ -63,6 +63,13 @@ ATTACKS: dict[str, Row] = {
         "after Jin et al. 2020, arXiv:1907.11932",
         lists=_WORDNET,
     ),
+    "a2t-offline": Row(
+        english.a2t,
+        "near words where the gradient is steepest: it needs the weights, and few queries",
+        WORDS,
+        "after Yoo and Qi 2021, arXiv:2109.00544",
+        lists=_WORDNET,
+    ),
     "bert-attack": Row(
         english.bert_attack,
         "words that a masked language model finds fitting, the text as it is",

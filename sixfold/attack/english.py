@@ -74,6 +74,18 @@ def textfooler(tools: Tools) -> Attack:
     return by_importance("textfooler-offline", changes, importance.DELETION)
 
 
+def a2t(tools: Tools) -> Attack:
+    """A2T (Yoo and Qi 2021, arXiv:2109.00544), made for adversarial training: cheap, but it needs the model's weights.
+
+    Words are ranked by one gradient instead of a query each; 20 near words of the same part of speech; at most 10 % of
+    the words change. Unlike the paper: near words come from an encoder's vectors, and the bound of 0.9 on the cosine to
+    the original is by another encoder.
+    """
+    likeness = Likeness(tools.similarity(), 0.9)
+    changes = Changes(_near_words(20), (GRAMMAR,), (_same_part(), MEANING), most_share=0.1, likeness=likeness)
+    return by_importance("a2t-offline", changes, importance.GRADIENT)
+
+
 def bert_attack(tools: Tools) -> Attack:
     """BERT-Attack (Li et al. 2020, arXiv:2004.09984) with the masked language model that the user names.
 

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from sixfold.errors import ModelError, UsageError, unknown
 from sixfold.metrics.decoding import decode_constrained
-from sixfold.metrics.tagging import Span, spans
+from sixfold.metrics.tagging import Span, spans, tags_of
 from sixfold.tasks.contract import Task
 from sixfold.tasks.text_classification import TextClassification
-from sixfold.tasks.token_classification import TokenClassification
+from sixfold.tasks.token_classification import IGNORED, TokenClassification
 
 Floats = NDArray[np.float64]
 LEAST_PROBABILITY = 1e-30
@@ -40,7 +40,14 @@ class Judged:
 
 
 class Aim(Protocol):
-    """A goal for one row."""
+    """A goal for one row.
+
+    Attributes:
+        label: the right answer as the head's output; of a row of words one tag a word, where an entity is.
+    """
+
+    @property
+    def label(self) -> int | list[int]: ...
 
     def right(self, probabilities: NDArray) -> bool:
         """Whether the answer to the text as it is is right; what is wrong already is not attacked."""
@@ -60,6 +67,10 @@ class Untargeted:
 
     gold: int
 
+    @property
+    def label(self) -> int:
+        return self.gold
+
     def right(self, probabilities: NDArray) -> bool:
         return int(probabilities[0].argmax()) == self.gold
 
@@ -75,6 +86,10 @@ class Targeted:
     gold: int
     target: int
 
+    @property
+    def label(self) -> int:
+        return self.gold
+
     def right(self, probabilities: NDArray) -> bool:
         return int(probabilities[0].argmax()) == self.gold
 
@@ -88,6 +103,10 @@ class Margin:
 
     gold: int
     least: float
+
+    @property
+    def label(self) -> int:
+        return self.gold
 
     def right(self, probabilities: NDArray) -> bool:
         return int(probabilities[0].argmax()) == self.gold
@@ -110,6 +129,10 @@ class LostLabel:
     gold: tuple[int, ...]
     thresholds: tuple[float, ...]
 
+    @property
+    def label(self) -> int:
+        return self.gold[0]
+
     def right(self, probabilities: NDArray) -> bool:
         return not bool(self.judge(probabilities).reached[0])
 
@@ -129,11 +152,18 @@ class LostEntities:
         gold: the right entities.
         labels: the tag of each output.
         least: share of the entities; 1 means that losing any is enough.
+        words: of the sentence.
     """
 
     gold: tuple[Span, ...]
     labels: tuple[str, ...]
     least: float
+    words: int
+
+    @property
+    def label(self) -> list[int]:
+        tags = tags_of(self.gold, self.words)
+        return [IGNORED if tag == "O" else self.labels.index(tag) for tag in tags]
 
     def right(self, probabilities: NDArray) -> bool:
         return not bool(self.judge(probabilities).reached[0])
@@ -212,7 +242,7 @@ def _entity_goal(task: TokenClassification, name: str, least: float) -> Goal:
 
     def aim(tags: Sequence[str]) -> Aim | None:
         gold = tuple(span for span in spans(tags) if f"B-{span[0]}" in task.labels)
-        return LostEntities(gold, task.labels, least) if gold else None
+        return LostEntities(gold, task.labels, least, len(tags)) if gold else None
 
     what = "an entity is lost" if least == 1 else f"fewer than {least:.0%} of the entities are found"
     return Goal(name, what, aim)

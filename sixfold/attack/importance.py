@@ -1,6 +1,7 @@
 """Which words of a text matter most to the model: the order in which a greedy search tries them.
 
-Each order costs one query a word; all of one text's are asked together.
+Most orders cost one query a word; all of one text's are asked together. An order by gradient costs one query in all,
+but the attacker must have the model's weights.
 """
 
 from __future__ import annotations
@@ -14,6 +15,9 @@ from numpy.typing import NDArray
 from sixfold.attack.trial import Trial
 from sixfold.errors import ModelError
 from sixfold.score.driver import Search
+from sixfold.score.edited import Tokens
+from sixfold.score.gradients import gradient_query
+from sixfold.tasks.encoding import pieces
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,39 @@ def _by_replacing(trial: Trial, positions: Sequence[int], replacement: str) -> S
     return in_order(positions, judged.scores)
 
 
+def _by_gradient(trial: Trial, positions: Sequence[int]) -> Search[list[int]]:
+    """By how steep the right answer's loss is at the word's embeddings, the steepest of its tokens (A2T)."""
+    if not trial.budget.take(1):
+        return list(positions)
+    query = gradient_query(trial.subject, trial.text, [()], [trial.aim.label])  # type: ignore[arg-type]
+    answers = yield query
+    steep = _steepness(trial, answers)
+    ranges = _token_ranges(trial)
+    scores = [steep[first:last].max(initial=0.0) for first, last in ranges[list(positions)]]
+    return in_order(positions, np.array(scores))
+
+
+def _steepness(trial: Trial, answers: Sequence[NDArray]) -> NDArray[np.float64]:
+    """[tokens] the length of the gradient at each token of the text; where windows overlap, the longer one."""
+    subject, before = trial.subject, len(trial.subject.frame.before)
+    count = len(trial.text.tokens.ids)
+    parts, _ = pieces([count], subject.limit, subject.frame, subject.on_long)
+    steep = np.zeros(count)
+    for part, answer in zip(parts, answers, strict=True):
+        lengths = np.linalg.norm(answer, axis=1)[before : before + part.end - part.start]
+        steep[part.start : part.end] = np.maximum(steep[part.start : part.end], lengths)
+    return steep
+
+
+def _token_ranges(trial: Trial) -> NDArray[np.int64]:
+    """[words, 2] each word's first token, and the token after its last."""
+    tokens = trial.text.tokens
+    if isinstance(tokens, Tokens):
+        return tokens.ranges(trial.sentence.spans)
+    ends = np.cumsum(tokens.lengths)
+    return np.stack([ends - tokens.lengths, ends], axis=1)
+
+
 def stand_in(trial: Trial, *names: str) -> str:
     """The first of the tokenizer's special tokens of those names, as a string.
 
@@ -76,4 +113,5 @@ def in_order(positions: Sequence[int], scores: NDArray) -> list[int]:
 
 DELETION = Rank("words by what their deletion changes", _by_deletion)
 UNKNOWN = Rank("words by what an unknown word in their place changes", _by_unknown)
+GRADIENT = Rank("words by the gradient of the right answer's loss", _by_gradient)
 MASK = Rank("words by what a mask in their place changes", _by_mask)

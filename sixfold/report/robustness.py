@@ -120,8 +120,7 @@ def _comparison(attacks: Sequence[Result]) -> Table:
         Column("Attack"),
         Column("Accuracy under attack", "interval"),
         Column("Success", "range"),
-        Column("Queries, mean", "number"),
-        Column("Median", "number"),
+        Column("Queries", "number"),
         Column("Words changed", "percent"),
         Column("Similarity", "number"),
     )
@@ -134,12 +133,11 @@ def _comparison(attacks: Sequence[Result]) -> Table:
                 estimate(metrics["under_attack"]),
                 estimate(metrics["success"]),
                 metrics["queries"]["value"],
-                one["summary"]["median_queries"],
                 metrics["changed"]["value"],
                 metrics["similarity"]["value"],
             )
         )
-    return Table(columns, tuple(rows), "The attacks side by side")
+    return Table(columns, tuple(rows), "The attacks side by side; queries, words changed and similarity are means")
 
 
 def _explained(header: Result) -> str:
@@ -209,7 +207,7 @@ def _attack(attack: Result, outcomes: Sequence[Result]) -> list[Block]:
         key=lambda one: (len(one["edits"]), one["words"], one["row"]),
     )
     blocks: list[Block] = [
-        Facts((("Paper", attack["paper"]), *((name, value) for name, value in attack["settings"]))),
+        Facts((("Paper", attack["paper"]), *((name, value) for name, value in attack["settings"]), _median(attack))),
         _kinds(attack["summary"]),
     ]
     if won:
@@ -220,6 +218,10 @@ def _attack(attack: Result, outcomes: Sequence[Result]) -> list[Block]:
         blocks.append(Group("Texts on which the model errs", (Text(told), *shown, *folded)))
         blocks.append(Group("What it hangs on", tuple(_hangs_on(attack["summary"]))))
     return blocks
+
+
+def _median(attack: Result) -> tuple[str, float | None]:
+    return "Queries, median", attack["summary"]["median_queries"]
 
 
 def _kinds(result: Result) -> Table:
