@@ -53,12 +53,16 @@ def listed(pruned: Pruned, below: Path) -> dict[str, int]:
 
 def test_states_of_finished_stages_go_and_those_of_others_stay(tmp_path: Path, home: Path) -> None:
     write(stage(tmp_path / "runs/a/01-x") / "training/state-00000007/weights.safetensors", 100)
+    write(tmp_path / "runs/a/01-x/training/renewed-00002/label.npy", 30)
     write(stage(tmp_path / "runs/a/02-y", "started") / "training/state-00000003/weights.safetensors", 50)
     write(tmp_path / "runs/a/01-x/training/events.jsonl")
 
     found = prune(tmp_path / "runs", delete=True)
 
-    assert listed(found, tmp_path / "runs") == {"a/01-x/training/state-00000007": 100}
+    assert listed(found, tmp_path / "runs") == {
+        "a/01-x/training/renewed-00002": 30,
+        "a/01-x/training/state-00000007": 100,
+    }
     assert [item.path.name for item in found.kept] == ["state-00000003"]
     assert not (tmp_path / "runs/a/01-x/training/state-00000007").exists()
     assert (tmp_path / "runs/a/01-x/training/events.jsonl").exists()

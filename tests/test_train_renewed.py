@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from rich.console import Console
 from small_classifier import TASK, batch_of, classifier, examples, losses, settings, steps_of
 
 from sixfold.data.examples import Examples, Ragged
@@ -18,6 +20,7 @@ from sixfold.tasks.text_classification import TextClassification
 from sixfold.train import state as states
 from sixfold.train.events import Renewed, Saved, Started, Stopped
 from sixfold.train.loop import fit
+from sixfold.train.progress import shown
 
 
 class Made:
@@ -226,3 +229,12 @@ def test_kept_examples_that_cannot_be_read_are_told_with_what_to_do(damage: str,
         list(run(tmp_path, Made()))
     assert caught.value.where == place
     assert caught.value.hint == f"remove {tmp_path} to start this stage again"
+
+
+def test_what_was_made_is_shown() -> None:
+    console = Console(file=io.StringIO(), width=120)
+    events = fit(classifier(), TASK, examples(), settings(), seed=1, renew=Made(counts=(8, 1)))
+    list(shown(events, console))
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "epoch 1: 8 examples made in 0 s\n" in text
+    assert "epoch 2: 1 example made in 0 s; 7 given ones seen again in place of more\n" in text
