@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -150,7 +150,35 @@ RESUMED = ("blocks", "labels")
 STOPPED_AT = 3
 
 
+CLOSE = 1e-5
+PATIENCE = 600
+"""Seconds; a busy machine needs minutes for what takes it twelve seconds alone."""
+
+
+def torchrun(count: int, *command: object) -> list[str]:
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(count)]
+    return [*launcher, *map(str, command)]
+
+
+def same(found: Sequence[Any], expected: Sequence[Any]) -> bool:
+    """Whether steps, as ``steps`` gives them, differ by rounding only, which norms have more of."""
+    (numbers, losses, norms), (others, *expected_of) = (zip(*events, strict=True) for events in (found, expected))
+    close = np.allclose(losses, expected_of[0], rtol=0, atol=CLOSE) and np.allclose(norms, expected_of[1], atol=1e-3)
+    return numbers == others and close
+
+
+def alike(found: Mapping[str, torch.Tensor], expected: Mapping[str, torch.Tensor]) -> bool:
+    """Whether weights differ by rounding only.
+
+    A key's bias changes no attention: its gradient is rounding alone, which AdamW makes as large as any other.
+    """
+    names = {name for name in expected if not name.endswith("key.bias")}
+    close = (torch.allclose(found[name], expected[name], rtol=0, atol=CLOSE) for name in names)
+    return found.keys() == expected.keys() and all(close)
+
+
 def steps(events: Iterable[Event]) -> list[tuple[int, float, float]]:
+    """Number, loss and the gradient's norm of each step."""
     return [(event.step, event.loss, event.grad_norm) for event in events if isinstance(event, Step)]
 
 
