@@ -174,7 +174,7 @@ def test_a_plan_that_is_stopped_leaves_nothing(number: signal.Signals, base: Pat
         assert process.poll() is None, process.communicate()
         time.sleep(0.05)
     process.send_signal(number)
-    process.communicate(timeout=30)
+    process.communicate(timeout=120)
     assert process.returncode in (130, 128 + signal.SIGTERM)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.yaml", "reviews.csv"]
     assert not _working_in(tmp_path)
