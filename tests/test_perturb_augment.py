@@ -304,7 +304,7 @@ def test_names_are_those_of_papers_and_of_the_registry() -> None:
     with pytest.raises(UsageError) as told:
         augmenter("edaa")
     assert told.value.nearest in ("eda", "aeda")
-    with pytest.raises(UsageError, match="--model"):
+    with pytest.raises(UsageError, match="--words"):
         augmenter("bert-attack")
 
 

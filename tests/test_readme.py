@@ -111,7 +111,8 @@ def test_the_readme_s_python_runs(newcomer: Path, capsys: pytest.CaptureFixture[
 
 
 def flags_of(command: Any) -> set[str]:
-    return {flag for parameter in command.params for flag in parameter.opts if flag.startswith("--")} | {"--help"}
+    flags = (flag for one in command.params for flag in (*one.opts, *one.secondary_opts))
+    return {flag for flag in flags if flag.startswith("--")} | {"--help"}
 
 
 def commands() -> dict[tuple[str, ...], set[str]]:

@@ -25,7 +25,7 @@ from sixfold.perturb.operations import (
 from sixfold.perturb.words import Best, Contextual, Prompts, Sentence
 from sixfold.text import language
 
-USUAL = 10
+USUAL = 5
 """Of a word's candidates the first so many are drawn from, where the rarer senses come behind."""
 RANKED = ("synonym", "neighbour", "zh-synonym", "zh-homophone", "zh-glyph")
 """Transformations whose candidates come by rank."""
@@ -104,7 +104,7 @@ def row(name: str) -> Row:
         UsageError: there is none, or it needs a model (see ``contextual``).
     """
     if name in CONTEXTUAL:
-        raise UsageError(f"{name} asks a masked language model", hint="name one with --model")
+        raise UsageError(f"{name} asks a masked language model", hint="name one with --words CHECKPOINT")
     if name in PAPERS:
         return PAPERS[name]
     if name not in names():
