@@ -158,8 +158,8 @@ def _clean_test(before: Measured, after: Measured, rows: datasets.Dataset, split
     answers = [side.clean.predictions[split] for side in (before, after)]
     target = next(column.role for column in task.columns if column.target)
     if task.name == "token_classification":
-        gold = [tags_of(spans(tags), len(tags)) for tags in rows[target]]
-        return compare.taggers(gold, *([list(one.tags) for one in side] for side in answers), seed=seed)
+        right = [tags_of(spans(tags), len(tags)) for tags in rows[target]]
+        return compare.taggers(right, *([list(one.tags) for one in side] for side in answers), seed=seed)
     if task.several:
         names = sorted({*task.labels, *(label for cell in rows[target] for label in cell)})
         sides = (rows[target], *([one.labels for one in side] for side in answers))
