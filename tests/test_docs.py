@@ -25,6 +25,7 @@ from sixfold.data.files import EXTENSIONS
 from sixfold.models import catalogue as model_catalogue
 from sixfold.models.scratch import SIZES
 from sixfold.recipe import Recipe, load, parse
+from sixfold.stages import harden_config as harden
 from sixfold.stages import pretrain_config as pretrain
 from sixfold.stages.finetune import Config, ScratchConfig
 from sixfold.stages.rows import DataConfig
@@ -51,7 +52,12 @@ KEYS = {
         "model": pretrain.ModelConfig,
         "extend": pretrain.ExtendConfig,
     },
-    "harden.md": {"adversarial": AdversarialConfig},
+    "harden.md": {
+        "harden": harden.Config,
+        "augment": harden.AugmentConfig,
+        "renew": harden.RenewConfig,
+        "adversarial": AdversarialConfig,
+    },
 }
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 
@@ -243,8 +249,19 @@ def test_the_recipes_that_come_along_can_be_read(path: Path) -> None:
     recipe = load(path)
     assert recipe.name == path.stem
     for entry in recipe.stages:
-        given = entry.finetune.data if entry.finetune is not None else entry.pretrain.corpus
+        stage = entry.finetune or entry.harden
+        given = entry.pretrain.corpus if stage is None else stage.data
         assert given.source.partition(":")[0] in data_catalogue.names()
+
+
+def test_the_recipe_of_hardening_is_one_and_its_usual_attacks_are_those_of_the_code() -> None:
+    for example in re.findall(r"```yaml\n(.*?)```", page("harden.md"), re.DOTALL):
+        assert parse(yaml.safe_load(example)).name in ("steadier", "steady-reviews")
+    told = {
+        (code(row[0]), row[1]): tuple(map(code, row[2].split(", ")))
+        for row in table(page("harden.md"), "<!-- attacks -->")
+    }
+    assert told == harden.ATTACKED
 
 
 @pytest.mark.parametrize("name", ["conll2003", "banking77", "sst2", "phrasebank"])

@@ -26,14 +26,16 @@ from sixfold.errors import DataError, GateError, Interrupted, ModelError, Sixfol
 from sixfold.metrics import compare
 from sixfold.models.lineage import digest_folder
 from sixfold.perturb.words import Edit
-from sixfold.recipe import Run, Told, parse, run
+from sixfold.recipe import Run, Told, chosen, parse, run
 from sixfold.score.subject import Subject
 from sixfold.stages import harden
 from sixfold.stages.attacked import Attacked, Bench, Measured
+from sixfold.stages.context import Context
 from sixfold.stages.further import Adversarial, Augmented, Further, augmenter
 from sixfold.stages.harden_config import Config, trained_on
 from sixfold.stages.harden_results import compared, refusal, told
 from sixfold.stages.labelled import Judged
+from sixfold.stages.rehearsal import Memory, rehearse
 from sixfold.tasks.text_classification import LabelPrediction, TextClassification
 from sixfold.tasks.texts import Texts
 from sixfold.train.events import Event, Renewed, Step
@@ -247,13 +249,16 @@ def test_the_lines_for_a_terminal_stand_under_each_other() -> None:
 # A run
 
 
-def two_stages(source: Path, base: Path, **changes: Any) -> dict[str, Any]:
-    """Fine-tune on reviews, then harden."""
+def data_of(source: Path) -> dict[str, Any]:
+    return {"source": str(source), "split": {"validation": 0.15, "test": 0.2}}
+
+
+def hardening(source: Path, checkpoint: Path, **changes: Any) -> dict[str, Any]:
+    """A recipe of one stage, which hardens a checkpoint."""
     train = {**QUICK, "noise": 5.0, **changes.pop("train", {})}
-    data = {"source": str(source), "split": {"validation": 0.15, "test": 0.2}}
-    first = recipe_of(source, base, data=data, train={"epochs": 6})
-    stage = {"data": data, "train": train, "attacks": ATTACKED, "examples": 10, "budget": 40}
-    return {**first, "stages": [*first["stages"], {"harden": {"max_clean_loss": 1.0, **stage, **changes}}]}
+    stage = {"data": data_of(source), "train": train, "attacks": ATTACKED, "examples": 10, "budget": 40}
+    stage = {"base": str(checkpoint), "max_clean_loss": 1.0, **stage, **changes}
+    return {"name": "small", "seed": 5, "stages": [{"harden": stage}]}
 
 
 def ran(recipe: dict[str, Any], folder: Path, **options: Any) -> tuple[Run, list[str]]:
@@ -269,6 +274,20 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 RENEWED = {"renew": {"attack": "deepwordbug", "examples": 12, "budget": 30}, "train": {"epochs": 2, "noise": 0}}
 
 
+def two_stages(source: Path, base: Path) -> dict[str, Any]:
+    """Fine-tune on reviews, then harden what comes out."""
+    first = recipe_of(source, base, data=data_of(source), train={"epochs": 6})
+    second = hardening(source, base, **RENEWED)
+    second["stages"][0]["harden"].pop("base")
+    return {**first, "stages": [*first["stages"], *second["stages"]]}
+
+
+@pytest.fixture(scope="module")
+def tuned(done: Any) -> Path:
+    """The fine-tuned checkpoint."""
+    return done[0].stages[0].folder / "checkpoint"
+
+
 @pytest.fixture(scope="module")
 def done(own_home: None, toy_words: None, tmp_path_factory: pytest.TempPathFactory, source: Path, base: Path) -> Any:
     seen: list[Event] = []
@@ -278,7 +297,7 @@ def done(own_home: None, toy_words: None, tmp_path_factory: pytest.TempPathFacto
             seen.append(event)
             yield event
 
-    made, lines = ran(two_stages(source, base, **RENEWED), tmp_path_factory.mktemp("runs"), watch=watch)
+    made, lines = ran(two_stages(source, base), tmp_path_factory.mktemp("runs"), watch=watch)
     return made, lines, seen
 
 
@@ -383,7 +402,7 @@ def test_it_tells_before_and_after(done: Any) -> None:
 
 def test_an_unchanged_stage_is_skipped(done: Any, source: Path, base: Path) -> None:
     made, _, _ = done
-    again, _ = ran(two_stages(source, base, **RENEWED), made.folder.parent)
+    again, _ = ran(two_stages(source, base), made.folder.parent)
     assert [stage.skipped for stage in again.stages] == [True, True]
 
 
@@ -391,18 +410,26 @@ def test_an_unchanged_stage_is_skipped(done: Any, source: Path, base: Path) -> N
 
 
 def test_a_result_that_lost_too_much_leaves_results_and_report_but_no_checkpoint(
-    tmp_path: Path, source: Path, base: Path
+    tmp_path: Path, source: Path, tuned: Path
 ) -> None:
-    recipe = two_stages(source, base, max_clean_loss=0.0, train={"learning_rate": 5.0})
+    recipe = hardening(source, tuned, max_clean_loss=0.0, train={"learning_rate": 5.0, "noise": 0, "mask_share": 0.3})
+    old = tmp_path / "small" / "01-harden" / "checkpoint"
+    old.mkdir(parents=True)
+    (old / "config.json").write_text("{}", encoding="utf-8")
     with pytest.raises(GateError, match="macro F1 on test rows as they are fell from") as caught:
         ran(recipe, tmp_path)
     assert caught.value.exit_code == 3
-    folder = tmp_path / "small" / "02-harden"
+    folder = tmp_path / "small" / "01-harden"
     assert not (folder / "checkpoint").exists()
-    assert json.loads((folder / "results.json").read_text("utf-8"))["refused"]["what"] == caught.value.what
+    results = json.loads((folder / "results.json").read_text("utf-8"))
+    assert results["refused"]["what"] == caught.value.what
+    votes = results["hardening"]["votes"]
+    assert (votes["share"], votes["clean"]["count"], set(votes["attacks"])) == (0.3, 10, set(ATTACKED))
     page = (tmp_path / "small" / "report.html").read_text("utf-8")
-    assert "Refused: macro F1 on test rows as they are fell from" in page
-    assert Model.load(tmp_path / "small").folder == tmp_path / "small" / "01-finetune" / "checkpoint"
+    assert page.index("Refused: macro F1 on test rows as they are fell from") < page.index("under deepwordbug")
+    assert "Asked for a vote" in page
+    with pytest.raises(SixfoldError):
+        Model.load(tmp_path / "small")
 
     def refuse(*arguments: Any, **options: Any) -> None:
         raise AssertionError("a model was loaded")
@@ -431,13 +458,13 @@ def crashing(events: Iterable[Event]) -> Iterator[Event]:
 
 
 def test_a_stage_that_broke_in_training_goes_on_and_attacks_nothing_again_before(
-    tmp_path: Path, done: Any, source: Path, base: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, done: Any, source: Path, tuned: Path
 ) -> None:
     whole, _, _ = done
-    recipe = two_stages(source, base, **{**RENEWED, "train": {**RENEWED["train"], "save_minutes": 0}})
+    recipe = hardening(source, tuned, **{**RENEWED, "train": {**RENEWED["train"], "save_minutes": 0}})
     with pytest.raises(CrashError):
         ran(recipe, tmp_path, watch=crashing)
-    folder = tmp_path / "small" / "02-harden"
+    folder = tmp_path / "small" / "01-harden"
     stamps = {path: path.stat().st_mtime_ns for path in (folder / "attacks" / "before").iterdir()}
     assert len(stamps) == 2 * len(ATTACKED) + 1
     assert not (folder / "attacks" / "after").exists()
@@ -445,21 +472,21 @@ def test_a_stage_that_broke_in_training_goes_on_and_attacks_nothing_again_before
     assert {path: path.stat().st_mtime_ns for path in (folder / "attacks" / "before").iterdir()} == stamps
     assert digest_folder(made.checkpoint) == digest_folder(whole.checkpoint)
     same = ("metric", "clean", "all")
-    found, wanted = made.stages[1].results["hardening"], whole.stages[1].results["hardening"]
+    found, wanted = made.stages[0].results["hardening"], whole.stages[1].results["hardening"]
     assert {key: found[key] for key in same} == {key: wanted[key] for key in same}
 
 
-def test_a_stop_while_attacking_keeps_the_attacks_that_are_done(tmp_path: Path, source: Path, base: Path) -> None:
+def test_a_stop_while_attacking_keeps_the_attacks_that_are_done(tmp_path: Path, source: Path, tuned: Path) -> None:
     asked: list[str] = []
 
     def tell(line: str) -> None:
         if "deepwordbug: " in line:
             asked.append(line)
 
-    recipe = two_stages(source, base)
+    recipe = hardening(source, tuned)
     with pytest.raises(Interrupted):
         run(parse(recipe), runs=tmp_path, told=Told(tell, stop=lambda: bool(asked)))
-    kept = {path.name for path in (tmp_path / "small" / "02-harden" / "attacks" / "before").iterdir()}
+    kept = {path.name for path in (tmp_path / "small" / "01-harden" / "attacks" / "before").iterdir()}
     assert kept == {"key.json", "deepwordbug.json", "deepwordbug.jsonl"}
 
 
@@ -522,6 +549,22 @@ def test_labels_that_the_checkpoint_does_not_know_are_told(tmp_path: Path, done:
     with pytest.raises(DataError, match="training rows have 1 label that the checkpoint does not know") as caught:
         ran({"name": "a", "stages": [{"harden": stage}]}, tmp_path)
     assert caught.value.found == "neutral"
+
+
+# A plan
+
+
+def test_a_plan_counts_further_examples_and_times_the_attacks(tmp_path: Path, source: Path, tuned: Path) -> None:
+    (stage,) = chosen(parse(hardening(source, tuned, **RENEWED)))
+    context = Context(tmp_path / "plan", 5)
+    prepared = harden.prepare(stage.config, context)
+    found = rehearse(harden, stage.config, context, prepared, Memory(), seconds=0.1)
+    rows = len(prepared.rows.rows["train"])
+    assert found.examples == rows + 12
+    assert found.calibrated.whole.steps == 2 * -(-(rows + 12) // 16)
+    assert found.besides_seconds > 0
+    assert not (tmp_path / "plan" / "attacks").exists()
+    assert Model.load(context.checkpoint).limit == 64, "a stage behind it can be planned too"
 
 
 # Words

@@ -40,10 +40,11 @@ def hardening_sections(stage: Result) -> tuple[Section, ...]:
         stage: the results of a harden stage, with ``hardening`` and ``refused``.
     """
     found: Result = stage["hardening"]
+    votes = [_votes(found["votes"])] if found.get("votes") else []
     sections = [
         Section("Before and after", tuple(_results(stage, found)), "hardening"),
         Section("Success against budget", tuple(_budgets(found)), "budget"),
-        Section("What the attacks took", (_took(found), Text(_TOOK)), "cost"),
+        Section("What the attacks took", (_took(found), Text(_TOOK), *votes), "cost"),
     ]
     texts = [Group(one["name"], tuple(_texts(one))) for one in found["attacks"] if one["pairs"]]
     if texts:
@@ -221,6 +222,24 @@ def _took(found: Result) -> Table:
             )
         )
     return Table(columns, tuple(rows), "Each attack, before and after")
+
+
+def _votes(votes: Result) -> Group:
+    """What the vote of masked copies would say."""
+    rows: list[tuple[Cell, ...]] = [
+        ("the attacked rows as they are", estimate(votes["clean"]), votes["clean"]["count"])
+    ]
+    rows += [
+        (f"texts of {name} on which the single answer errs", estimate(metric), metric["count"])
+        for name, metric in votes["attacks"].items()
+    ]
+    columns = (Column("Asked about"), Column("Right by vote", "interval"), Column("Texts", "count"))
+    told = (
+        "The model has learnt from texts with hidden tokens, so many copies of a text can vote: "
+        f"{votes['copies']:,} here, each with {show.percent(votes['share'])} % of its tokens hidden. The figures above "
+        "are of single answers, and no attack was made on the vote itself."
+    )
+    return Group("Asked for a vote", (Text(told), Table(columns, tuple(rows))))
 
 
 def _texts(one: Result) -> Iterator[Block]:

@@ -36,6 +36,7 @@ from sixfold.stages.job import Job, Split, training
 from sixfold.stages.labelled import cut_line, data_results, encoded, judged, write_predictions
 from sixfold.stages.rows import Prepared as Rows
 from sixfold.stages.training import device, training_results
+from sixfold.stages.voting import voting
 from sixfold.tasks.contract import Encoded, Task
 from sixfold.tasks.registry import settings_of
 from sixfold.text.counting import counted
@@ -220,7 +221,7 @@ def _measured(work: _Work, subject: Subject, when: Literal["before", "after"]) -
     )
     names = ", ".join(how.name for how in bench.attacks)
     context.tell(f"  attacking {counted(len(bench.rows), 'row')} of {work.prepared.split} by {names}")
-    subject = replace(subject, task=clean.task)  # type: ignore[arg-type] (a subject's task was checked)
+    subject = replace(subject, task=clean.task)  # type: ignore[arg-type]  # a subject's task was checked
     return Measured(subject, clean, bench.attacked(subject, context.folder / "attacks" / when))
 
 
@@ -234,6 +235,8 @@ def _finish(work: _Work, before: Measured) -> dict[str, Any]:
     found = compared(before, after, rows, split, config=config, seed=context.seed)
     for line in told(found):
         context.tell(f"  {line}")
+    share = config.train.mask_share
+    votes = voting(after.subject, after.attacked, share, context.seed) if share else None
     refused = refusal(found, config.max_clean_loss)
     evaluations = after.clean.evaluations
     history = lineage.build(
@@ -264,6 +267,7 @@ def _finish(work: _Work, before: Measured) -> dict[str, Any]:
             "goal": goal_for(before.subject.task).what,
             "trained_with": trained_with(config),
             "max_clean_loss": config.max_clean_loss,
+            "votes": votes,
         },
         "data": data_results(prepared.rows, work.encoded, work.subject.on_long),
         "training": training_results(context),
