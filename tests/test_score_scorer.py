@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from transformers import BertConfig, BertForSequenceClassification, LlamaConfig, LlamaForSequenceClassification
 
 from sixfold.data.examples import Examples, Ragged
+from sixfold.errors import UsageError
 from sixfold.models.forward import Flat, row_logits
 from sixfold.score.cache import Cache, Identity
 from sixfold.score.scorer import Scorer
@@ -225,6 +226,34 @@ def test_bf16_is_near_fp32() -> None:
     exact, rough = (asked(MODELS["packed"], examples(), precision=name)[0] for name in ("fp32", "bf16"))
     assert not np.array_equal(exact, rough)
     np.testing.assert_allclose(exact, rough, atol=0.05)
+
+
+def wide() -> torch.nn.Module:
+    """Layers that are large enough for int8."""
+    torch.manual_seed(0)
+    config = BertConfig(**{**SIZES, "hidden_size": 64, "intermediate_size": 64}, vocab_size=40, initializer_range=0.1)
+    return BertForSequenceClassification._from_config(config, attn_implementation="sdpa")
+
+
+@pytest.mark.skipif("onednn" not in torch.backends.quantized.supported_engines, reason="torch lacks oneDNN")
+def test_int8_is_near_fp32_and_leaves_gradients_exact() -> None:
+    model = wide()
+    exact, rough = (asked(model, examples(), precision=name)[0] for name in ("fp32", "int8"))
+    assert not np.array_equal(exact, rough)
+    np.testing.assert_allclose(exact, rough, atol=0.05)
+    assert np.array_equal(asked(model, examples())[0], exact), "the model is as it was"
+
+    def read(model: torch.nn.Module, batch: Batch) -> list[NDArray]:
+        return list(row_logits(model, batch["flat"]).detach().numpy())
+
+    slope = Ask("slope", Watched().collate, read, gradients=True)
+    found = Scorer(model, precision="int8").ask(examples(), slope)
+    np.testing.assert_allclose(np.array(found), exact[:, :-1], atol=1e-6)
+
+
+def test_int8_is_refused_where_there_is_none() -> None:
+    with pytest.raises(UsageError, match="on the CPU and in fp32"):
+        Scorer(wide().bfloat16(), precision="int8")
 
 
 def test_a_scorer_writes_no_text() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, Literal
 
 import numpy as np
@@ -17,11 +17,15 @@ from numpy.typing import NDArray
 
 from sixfold.data.batching import padded_tokens, sorted_batches
 from sixfold.data.examples import Examples
+from sixfold.errors import UsageError
 from sixfold.models.forward import Flat, can_pack
+from sixfold.models.int8 import Int8Linears, can_int8
 from sixfold.models.products import rounded
 from sixfold.score.cache import Cache, Identity, row_keys
 from sixfold.score.ledger import Ledger
 from sixfold.tasks.contract import Ask, Limits
+
+Precision = Literal["fp32", "bf16", "int8"]
 
 BUDGETS = {"cpu": 2048}
 """Tokens computed at once: matrices large enough to be fast, activations small enough to stay near the core.
@@ -37,18 +41,21 @@ class Scorer:
 
     Args:
         model: in evaluation mode or not; it is put into it.
-        precision: of matrix products.
+        precision: of matrix products. In ``int8`` (``models/int8.py``) an answer hangs a little on its batch.
         budget: tokens computed at once; bounds memory. By the model's device unless given.
         progress: told the number of examples done after each batch.
         cache: answers of earlier calls. Not for a model whose weights change.
         identity: whose answers the cache holds; needed with one.
+
+    Raises:
+        UsageError: int8 is asked of a model that is not on the CPU and in fp32.
     """
 
     def __init__(
         self,
         model: Any,
         *,
-        precision: Literal["fp32", "bf16"] = "fp32",
+        precision: Precision = "fp32",
         budget: int | None = None,
         progress: Callable[[int], None] | None = None,
         cache: Cache | None = None,
@@ -62,6 +69,7 @@ class Scorer:
         self.cache = cache
         self.identity = identity
         self.ledger = Ledger()
+        self._int8 = _rounded(model) if precision == "int8" else None
 
     @property
     def _device(self) -> torch.device:
@@ -103,7 +111,7 @@ class Scorer:
         packed = can_pack(self.model)
         lengths = examples.lengths[which]
         answers: list[Any] = [None] * len(which)
-        with _frozen(self.model) if ask.gradients else torch.inference_mode():
+        with self._ready(ask):
             for indices in sorted_batches(lengths, self.budget, packed=packed):
                 batch = self._moved(ask.collate(examples.take(which[indices])))
                 with torch.autocast(self._device.type, torch.bfloat16, enabled=self.precision == "bf16"):
@@ -111,6 +119,16 @@ class Scorer:
                         answers[index] = answer
                 self._note(lengths[indices], packed=packed)
         return answers
+
+    @contextmanager
+    def _ready(self, ask: Ask) -> Iterator[None]:
+        """The model ready for a question: without gradients, or with its weights frozen and not in int8."""
+        if ask.gradients:
+            with _frozen(self.model):
+                yield
+            return
+        with torch.inference_mode(), nullcontext() if self._int8 is None else self._int8.used():
+            yield
 
     def _moved(self, batch: dict[str, Any]) -> dict[str, Any]:
         device = self._device
@@ -132,6 +150,16 @@ class Scorer:
     def generate(self, examples: Examples, limits: Limits) -> list[list[int]]:
         """A scorer writes nothing: tasks that need text get a generator."""
         raise AssertionError("this task needs a generator, not a scorer")
+
+
+def _rounded(model: Any) -> Int8Linears:
+    if not can_int8(model):
+        raise UsageError(
+            "int8 is for models on the CPU and in fp32",
+            found=f"{next(model.parameters()).dtype} on {next(model.parameters()).device}",
+            hint="on a GPU, bf16 is faster than fp32",
+        )
+    return Int8Linears(model)
 
 
 @contextmanager

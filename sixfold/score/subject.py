@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ from sixfold.perturb.words import Edit, Sentence, applied
 from sixfold.score.cache import Cache, Identity
 from sixfold.score.driver import Query
 from sixfold.score.edited import Ids, Splicer, Tokens
-from sixfold.score.scorer import Scorer
+from sixfold.score.scorer import Precision, Scorer
 from sixfold.score.tuned import Tuned, load_tuned
 from sixfold.score.worded import WordSplicer, WordTokens
 from sixfold.tasks.encoding import Frame, frame, pieces, row_numbers
@@ -86,13 +86,11 @@ class Subject:
     splicer: Splicer | WordSplicer
 
     @classmethod
-    def load(
-        cls, folder: str | Path, *, precision: Literal["fp32", "bf16"] = "fp32", cache_bytes: int = CACHE_BYTES
-    ) -> Subject:
+    def load(cls, folder: str | Path, *, precision: Precision = "fp32", cache_bytes: int = CACHE_BYTES) -> Subject:
         """Read a checkpoint that ``finetune`` wrote.
 
         Args:
-            precision: of the searches' queries.
+            precision: of the searches' queries; whether int8 is of use, ``score/int8.py`` measures.
             cache_bytes: bound of the answers that are kept.
 
         Raises:
@@ -106,14 +104,14 @@ class Subject:
         loaded: Loaded,
         folder: Path,
         *,
-        precision: Literal["fp32", "bf16"] = "fp32",
+        precision: Precision = "fp32",
         cache_bytes: int = CACHE_BYTES,
     ) -> Subject:
         """As ``load``, of a model that was loaded from the folder already. Its weights must not change."""
         return cls._made(Tuned.of(loaded, folder), precision, cache_bytes)
 
     @classmethod
-    def _made(cls, found: Tuned, precision: Literal["fp32", "bf16"], cache_bytes: int) -> Subject:
+    def _made(cls, found: Tuned, precision: Precision, cache_bytes: int) -> Subject:
         task = found.task
         if isinstance(task, TextClassification):
             splicer: Splicer | WordSplicer = Splicer(found.tokenizer)
