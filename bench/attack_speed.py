@@ -44,10 +44,10 @@ def rows_of(name: str, task_labels: Sequence[str], count: int) -> list[tuple[str
 def worker(args: argparse.Namespace) -> None:
     """Sixfold's side."""
     import datasets
-    from sixfold.score.subject import Subject
 
     from sixfold.attack.attacks import named
     from sixfold.attack.run import attack
+    from sixfold.score.subject import Subject
 
     subject = Subject.load(args.checkpoint)
     examples = json.loads(Path(args.examples).read_text(encoding="utf-8"))
@@ -68,9 +68,8 @@ def worker(args: argparse.Namespace) -> None:
 
 
 def compare(args: argparse.Namespace) -> None:
-    from sixfold.score.subject import Subject
-
     from sixfold.attack.function_words import ENGLISH
+    from sixfold.score.subject import Subject
 
     python = peer_python("textattack", PEER)
     subject = Subject.load(args.checkpoint)
