@@ -224,7 +224,8 @@ class _Writer:
     def _beside(self, made: Iterable[_Made]) -> Iterator[tuple[Mapping[str, Any], _Made]]:
         """Each new row with the row that it was made of; both come in the rows' order."""
         rest = enumerate(self._given)
-        number, row = -1, {}
+        number = -1
+        row: Mapping[str, Any] = {}
         for new in made:
             while number < new.row:
                 number, row = next(rest)
