@@ -69,7 +69,12 @@ SENSES = {
         Sense(("goodness", "good")),
         Sense(("French", "French_language")),
     ],
-    "verb": [Sense(("buy", "purchase")), Sense(("bribe", "buy", "pay_off")), Sense(("hire", "engage"))],
+    "verb": [
+        Sense(("meet", "see")),
+        Sense(("buy", "purchase")),
+        Sense(("bribe", "buy", "pay_off")),
+        Sense(("hire", "engage")),
+    ],
     "adj": [
         Sense(("good",), opposite=(2,), similar=(1,)),
         Sense(("great", "galore(ip)"), similar=(0,)),
@@ -94,6 +99,8 @@ purchase,verb,purchased,,purchasing,purchases
 bribe,verb,bribed,,bribing,bribes
 pay,verb,paid,,paying,pays
 hire,verb,hired,,hiring,hires
+meet,verb,met,,meeting,meets
+see,verb,saw,seen,seeing,sees
 take,verb,took,taken,taking,takes
 quick,adj,quicker,quickest
 fast,adj,faster,fastest
@@ -118,6 +125,7 @@ buying,verb,buy
 buys,verb,buy
 hire,verb,hire
 taken,verb,take
+met,verb,meet
 took,verb,take
 travelled,verb,travel
 quick,adj,quick

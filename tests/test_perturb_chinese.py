@@ -17,6 +17,8 @@ def found(transformation: Transformation, word: str) -> list[str]:
 def test_a_synonym_is_one_of_cilin_s() -> None:
     assert found(CilinSynonyms(small_lists.cilin()), "好") == ["佳", "优秀", "喜欢"]
     assert found(CilinSynonyms(small_lists.cilin()), "good") == []
+    assert found(CilinSynonyms(small_lists.cilin(), groups=1), "好") == []
+    assert found(CilinSynonyms(small_lists.cilin(), groups=1), "佳") == ["好", "优秀"]
 
 
 def test_one_character_becomes_one_that_sounds_alike_in_its_word() -> None:

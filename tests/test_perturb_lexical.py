@@ -31,6 +31,22 @@ def test_the_part_of_speech_that_has_a_form_decides_its_synonyms(synonyms: Synon
     assert found(synonyms, "quickly") == ["rapidly", "chop-chop"]
 
 
+@pytest.mark.parametrize(
+    ("text", "position", "synonyms_of_met"),
+    [
+        ("he met her", 1, ["saw"]),
+        ("he has met her", 2, ["seen"]),
+        ("it was never met", 3, ["seen"]),
+        ("They've met", 1, ["seen"]),
+        ("Met", 0, ["Saw"]),
+    ],
+)
+def test_an_auxiliary_before_it_tells_a_participle_from_a_past_form(
+    synonyms: Synonyms, text: str, position: int, synonyms_of_met: list[str]
+) -> None:
+    assert synonyms.candidates(Sentence.of(text), position) == synonyms_of_met
+
+
 def test_a_noun_whose_plural_is_the_word_is_read_as_one(synonyms: Synonyms) -> None:
     assert found(synonyms, "good") == ["goodness"]
 
@@ -46,6 +62,12 @@ def test_a_capital_that_is_part_of_a_synonym_stays(synonyms: Synonyms) -> None:
     assert found(synonyms, "french") == []
     phrases = Synonyms(synonyms.wordnet, synonyms.inflections, phrases=True)
     assert found(phrases, "French") == ["French language"]
+
+
+def test_only_the_most_usual_senses_are_taken_if_that_is_asked_for(synonyms: Synonyms) -> None:
+    usual = Synonyms(synonyms.wordnet, synonyms.inflections, senses=1)
+    assert found(usual, "bought") == ["purchased"]
+    assert found(usual, "car") == ["auto", "motorcar"]
 
 
 def test_words_of_other_languages_and_unknown_ones_have_no_synonyms(synonyms: Synonyms) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
@@ -11,7 +11,10 @@ import numpy as np
 from sixfold.errors import UsageError, unknown
 from sixfold.perturb import registry
 from sixfold.perturb.augment import Augmenter
+from sixfold.perturb.chinese import CilinSynonyms
+from sixfold.perturb.lexical import Synonyms
 from sixfold.perturb.masked import CONTEXTUAL
+from sixfold.perturb.neighbours import Neighbours
 from sixfold.perturb.operations import (
     DeleteWords,
     Ground,
@@ -22,13 +25,15 @@ from sixfold.perturb.operations import (
     Rewritten,
     SwapWords,
 )
-from sixfold.perturb.words import Best, Contextual, Prompts, Sentence
+from sixfold.perturb.words import Best, Contextual, Prompts, Sentence, Transformation
 from sixfold.text import language
+from sixfold.text.lexicon.sentiment import SENTIMENT
 
 USUAL = 5
-"""Of a word's candidates the first so many are drawn from, where the rarer senses come behind."""
+"""Of candidates that come by rank the first so many are drawn from."""
 RANKED = ("synonym", "neighbour", "zh-synonym", "zh-homophone", "zh-glyph")
-"""Transformations whose candidates come by rank."""
+LEAST_COSINE = 0.7
+"""Of a near word. An attack tries more: it is told by the label which of them went too far."""
 ASKED = 32
 """Words of a text that a model is asked about, at most."""
 ANY = "any"
@@ -67,9 +72,20 @@ def _aeda(names: Sequence[str]) -> tuple[Operation, ...]:
 
 def _replaced(names: Sequence[str]) -> tuple[Operation, ...]:
     return tuple(
-        Replace(registry.transformation(name), usual=USUAL if name in RANKED else 0, numbers=name == "number")
+        Replace(_surely(registry.transformation(name)), USUAL if name in RANKED else 0, numbers=name == "number")
         for name in names
     )
+
+
+def _surely(transformation: Transformation) -> Transformation:
+    """The same, held to what most surely means the same: the most usual sense, words of one meaning, the nearest."""
+    if isinstance(transformation, Synonyms):
+        return replace(transformation, senses=1)
+    if isinstance(transformation, CilinSynonyms):
+        return replace(transformation, groups=1)
+    if isinstance(transformation, Neighbours):
+        return replace(transformation, least=LEAST_COSINE)
+    return transformation
 
 
 def _rewritten(names: Sequence[str]) -> tuple[Operation, ...]:
@@ -78,7 +94,7 @@ def _rewritten(names: Sequence[str]) -> tuple[Operation, ...]:
 
 PAPERS: dict[str, Row] = {
     "eda": Row(
-        "EDA (Wei and Zou 2019): synonyms, one inserted, words swapped, words left out",
+        "EDA (Wei and Zou 2019, arXiv:1901.11196): synonyms, one inserted, words swapped, words left out",
         {"en": ("synonym",), "zh": ("zh-synonym",)},
         _eda,
     ),
@@ -128,8 +144,11 @@ def lists_of(name: str, languages: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*lists, "stop-words"] if made.exchanges else lists))
 
 
-def augmenter(name: str) -> Augmenter:
+def augmenter(name: str, keep: Collection[str] = SENTIMENT) -> Augmenter:
     """The augmenter of that name. Word lists are read when the first text of a language needs them.
+
+    Args:
+        keep: words in small letters that must stay, beside negations, numbers and names.
 
     Raises:
         UsageError: as ``row``.
@@ -144,7 +163,7 @@ def augmenter(name: str) -> Augmenter:
     def source(grounds: Sequence[Ground]) -> list[tuple[Operation, ...]]:
         return [of(language(ground.sentence.text)) for ground in grounds]
 
-    return Augmenter(name, source) if made.exchanges else Augmenter(name, source, grammar=frozenset)
+    return Augmenter(name, source, keep) if made.exchanges else Augmenter(name, source, keep, grammar=frozenset)
 
 
 def contextual(transformation: Contextual, answer: Answer) -> Augmenter:

@@ -17,14 +17,20 @@ ZH = ("zh",)
 
 @dataclass(frozen=True)
 class CilinSynonyms:
-    """A word of the same group of Cilin, in its order."""
+    """A word of the same group of Cilin, in its order.
+
+    Attributes:
+        groups: a word that is in more groups has no synonyms, as nobody knows which is meant; 0: any.
+    """
 
     cilin: Cilin
     name: str = "zh-synonym"
     languages: tuple[str, ...] = ZH
+    groups: int = 0
 
     def candidates(self, sentence: Sentence, position: int) -> list[str]:
-        return self.cilin.synonyms(sentence.word(position))
+        word = sentence.word(position)
+        return [] if self.groups and self.cilin.groups(word) > self.groups else self.cilin.synonyms(word)
 
 
 @dataclass(frozen=True)

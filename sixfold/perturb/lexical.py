@@ -6,7 +6,7 @@ Candidates have the capitals of the word they stand for (``words.cased_like``).
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from sixfold.perturb.characters import ALL
@@ -16,6 +16,17 @@ from sixfold.text.lexicon.wordnet import WordNet
 
 NUMBER_SHARE = 0.2
 """A number changes by at most a fifth of itself, as CheckList's does."""
+AUXILIARY_BEFORE = 2
+"""Words before a participle among which its auxiliary is looked for: "was never seen"."""
+_BE_HAVE_GET = "am is are was were be been being 's 're 've 'm has have had having get gets got getting"
+_AUXILIARIES = frozenset(
+    [
+        *_BE_HAVE_GET.split(),
+        *(f"{verb}n't" for verb in ("is", "are", "was", "were", "has", "have", "had")),
+        *(f"{who}'s" for who in ("he", "she", "it", "that", "there", "what", "who")),
+        *(f"{who}'{verb}" for who in ("i", "you", "we", "they") for verb in ("ve", "re", "m")),
+    ]
+)
 _INTEGER = re.compile(r"[1-9]\d{0,2}(?:,\d{3}){1,4}|\d{1,15}", re.ASCII)
 
 
@@ -24,7 +35,11 @@ class Synonyms:
     """A word of the same WordNet sense, in the same form: ``bought`` to ``purchased`` (PWWS, Ren et al. 2019).
 
     Nouns first, then verbs, adjectives, adverbs; within one, the most usual sense first. A synonym of several words is
-    left out unless ``phrases``; so is one whose form is in no table.
+    left out unless ``phrases``; so is one whose form is in no table. What can be a past form and a participle is the
+    participle if a form of be, have or get stands one or two words before it.
+
+    Attributes:
+        senses: only so many senses of each part of speech, the most usual ones; 0: all.
     """
 
     wordnet: WordNet
@@ -32,6 +47,7 @@ class Synonyms:
     name: str = "synonym"
     languages: tuple[str, ...] = ("en",)
     phrases: bool = False
+    senses: int = 0
 
     def candidates(self, sentence: Sentence, position: int) -> list[str]:
         word = sentence.word(position)
@@ -40,19 +56,22 @@ class Synonyms:
         plain = word.lower()
         found = (
             form
-            for lemma, tag in self._analyses(plain)
-            for synonym in self.wordnet.synonyms(lemma, Analysis(lemma, tag).part)
+            for lemma, tag in self._analyses(plain, sentence.words()[max(position - AUXILIARY_BEFORE, 0) : position])
+            for synonym in self.wordnet.synonyms(lemma, Analysis(lemma, tag).part, self.senses)
             if self.phrases or " " not in synonym
             for form in self._forms(synonym, tag)
         )
         # A capital in one is part of the word (French): it is no other word for it if only the capital differs.
         return distinct(word, (cased_like(word, form) for form in found if form.lower() != plain))
 
-    def _analyses(self, plain: str) -> list[Analysis]:
+    def _analyses(self, plain: str, before: Sequence[str]) -> list[Analysis]:
         """What the table says; and the word as a base form where WordNet has it and the table has not."""
         found = self.inflections.analyses(plain)
         known = {one.part for one in found}
         found += [Analysis(plain, tag) for part, tag in BASE.items() if part not in known]
+        if any(one.tag == "VBD" for one in found) and any(one.tag == "VBN" for one in found):
+            participle = not _AUXILIARIES.isdisjoint(word.lower().replace("’", "'") for word in before)
+            found = [one for one in found if one.tag != ("VBD" if participle else "VBN")]
         parts = list(BASE)
         return sorted(found, key=lambda one: parts.index(one.part))
 

@@ -15,6 +15,7 @@ import numpy as np
 from sixfold.perturb.constraints import Allowed, is_number, keeps_label
 from sixfold.perturb.words import Edit, Rewrite, Sentence, Transformation
 from sixfold.text import Span, language
+from sixfold.text.language import has_han
 from sixfold.text.segment import written_out
 
 SHARE = 0.1
@@ -93,8 +94,8 @@ class InsertSynonym:
 
     def draw(self, ground: Ground, rng: np.random.Generator) -> tuple[Edit, ...]:
         found = [new for _, new in drawn_words(self.synonyms, ground, rng)]
-        places = rng.choice(len(ground.sentence), size=len(found), replace=False).tolist() if found else []
-        return tuple(sorted(_before(ground.sentence, place, new) for place, new in zip(places, found, strict=True)))
+        places = rng.permutation(_gaps(ground.sentence)).tolist()
+        return tuple(sorted(_before(ground.sentence, place, new) for place, new in zip(places, found, strict=False)))
 
 
 @dataclass(frozen=True)
@@ -141,11 +142,12 @@ class InsertMarks:
 
     def draw(self, ground: Ground, rng: np.random.Generator) -> tuple[Edit, ...]:
         sentence = ground.sentence
-        if not len(sentence):
+        gaps = _gaps(sentence)
+        if not gaps:
             return ()
         marks = MARKS.get(language(sentence.text), OTHER_MARKS)
         count = int(rng.integers(1, ground.some(self.most) + 1))
-        places = rng.choice(len(sentence), size=count, replace=False).tolist()
+        places = rng.permutation(gaps)[:count].tolist()
         return tuple(sorted(_before(sentence, place, marks[rng.integers(len(marks))]) for place in places))
 
 
@@ -189,6 +191,16 @@ def _candidates(replace: Replace, ground: Ground, position: int, rng: np.random.
     if ground.fixed == "characters":
         found = [one for one in found if len(one) == len(word)]
     return found[: replace.usual or None]
+
+
+def _gaps(sentence: Sentence) -> list[int]:
+    """Words before which something may come in: not within what is written in one piece, such as ``1.8-inch``."""
+    text = sentence.text
+    return [
+        position
+        for position, (start, _) in enumerate(sentence.spans)
+        if start == 0 or text[start - 1].isspace() or has_han(text[start - 1 : start + 1])
+    ]
 
 
 def _before(sentence: Sentence, position: int, new: str) -> Edit:

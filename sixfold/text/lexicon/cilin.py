@@ -25,6 +25,10 @@ class Cilin:
                 if number not in (known := self._of.get(word, ())):
                     self._of[word] = (*known, number)
 
+    def groups(self, word: str) -> int:
+        """How many groups of words that mean the same it is in: so many things can it mean."""
+        return len(self._of.get(word, ()))
+
     def synonyms(self, word: str) -> list[str]:
         """The other words of its groups, in the thesaurus's order."""
         found = (other for number in self._of.get(word, ()) for other in self._groups[number])

@@ -39,16 +39,17 @@ class WordNet:
         """Whether the word is in WordNet as that part of speech."""
         return self._line(lemma, part) is not None
 
-    def _synonyms(self, lemma: str, part: str) -> tuple[str, ...]:
+    def _synonyms(self, lemma: str, part: str, senses: int = 0) -> tuple[str, ...]:
         """The other words of the lemma's senses, the most usual sense first; several words have blanks in between.
 
         Args:
             lemma: the base form, in any case.
             part: noun, verb, adj or adv.
+            senses: only so many of them, the most usual ones; 0: all.
         """
         own = _key(lemma)
         found: dict[str, None] = {}
-        for sense in self._senses(lemma, part):
+        for sense in self._senses(lemma, part)[: senses or None]:
             for word in sense.words:
                 if word.lower().replace(" ", "_") != own:
                     found.setdefault(word)
