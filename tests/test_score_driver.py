@@ -128,6 +128,24 @@ def test_searches_that_all_end_at_once_are_all_given() -> None:
     assert alone(search(3), {}) == 3
 
 
+def test_memory_is_bounded_by_the_tokens_that_wait_for_an_answer() -> None:
+    """Searches with large questions are stepped a few at a time; every one of them comes to its turn."""
+    waiting, most = 0, 0
+
+    def large(number: int) -> Search[int]:
+        nonlocal waiting, most
+        for size in (1, 100):
+            waiting += size
+            most = max(most, waiting)
+            yield query([number] * size)
+            waiting -= size
+        return number
+
+    results = dict(drive(map(large, range(50)), {"subject": Sums()}, at_once=50, tokens=250))
+    assert results == {number: number for number in range(50)}
+    assert 250 <= most <= 50 + 250 + 100, "fifty small questions, then a few large ones at a time"
+
+
 class Closed(list[int]):
     """The numbers of the searches that were closed."""
 

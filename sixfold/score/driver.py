@@ -8,6 +8,7 @@ example, and returns its result. It knows nothing of batches, so the same lines 
 from __future__ import annotations
 
 import itertools
+from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
@@ -46,48 +47,66 @@ class Asks(Protocol):
     def ask(self, examples: Examples, ask: Ask, *, fresh: bool = False) -> list[NDArray]: ...
 
 
+TOKENS = 2**21
+"""Enough to fill hundreds of batches; with the copies that are made of them, some 30 MB."""
+
 T = TypeVar("T")
 Search = Generator[Query, list[NDArray], T]
 """Yields a query, is sent one answer an example, returns its result."""
 
 
-def drive(searches: Iterable[Search[T]], scorers: Mapping[str, Asks], *, at_once: int = 256) -> Iterator[tuple[int, T]]:
+def drive(
+    searches: Iterable[Search[T]], scorers: Mapping[str, Asks], *, at_once: int = 256, tokens: int = TOKENS
+) -> Iterator[tuple[int, T]]:
     """Step many searches together; gives (number of the search, its result) in the order in which they end.
 
-    A search begins when another has ended, so that at most ``at_once`` are alive. What all of them want to know next
-    goes to each scorer in one call a question. When one raises, the others are closed, and so they are when the
-    caller stops asking for results.
+    What all of them want to know next goes to each scorer in one call a question. A search begins when another has
+    ended. When one raises, the others are closed, and so they are when the caller stops asking for results.
+
+    Args:
+        searches: begun in their order, as late as can be.
+        scorers: by the names that queries have for them.
+        at_once: searches that are alive together.
+        tokens: when those that wait for answers have asked about so many, they are answered before others are stepped,
+            so that memory does not grow with the number of searches.
     """
     assert at_once > 0
     coming = enumerate(searches)
     alive: dict[int, Search[T]] = {}
-    pending: dict[int, Query] = {}
+    answered: deque[tuple[int, list[NDArray]]] = deque()
     try:
         while True:
-            begun = 0
-            for number, search in itertools.islice(coming, at_once - len(alive)):
-                begun, alive[number] = begun + 1, search
-                yield from _stepped(number, None, alive, pending)
-            if not begun and not alive:
+            pending: dict[int, Query] = {}
+            asked = 0
+            while asked < tokens:
+                number, answer = answered.popleft() if answered else (_begun(coming, alive, at_once), None)
+                if number is None:
+                    break
+                try:
+                    query = next(alive[number]) if answer is None else alive[number].send(answer)
+                except StopIteration as end:
+                    del alive[number]
+                    yield number, end.value
+                else:
+                    pending[number] = query
+                    asked += int(query.examples.lengths.sum())
+            if not pending:
                 return
-            answers = _answered(pending, scorers)
-            pending = {}
-            for number, answer in answers.items():
-                yield from _stepped(number, answer, alive, pending)
+            # To the front: a search holds its query until it is stepped.
+            answered.extendleft(reversed(_answered(pending, scorers).items()))
     finally:
         for search in alive.values():
             search.close()
 
 
-def _stepped(
-    number: int, answer: list[NDArray] | None, alive: dict[int, Search[T]], pending: dict[int, Query]
-) -> Iterator[tuple[int, T]]:
-    """Run a search to its next query, which goes to ``pending``, or to its end, which is given."""
-    try:
-        pending[number] = next(alive[number]) if answer is None else alive[number].send(answer)
-    except StopIteration as end:
-        del alive[number]
-        yield number, end.value
+def _begun(coming: Iterator[tuple[int, Search[T]]], alive: dict[int, Search[T]], at_once: int) -> int | None:
+    """The number of the next search, alive from now on; None if there is none or enough are alive."""
+    if len(alive) >= at_once:
+        return None
+    for number, search in coming:
+        alive[number] = search
+        return number
+    return None
 
 
 def _answered(pending: Mapping[int, Query], scorers: Mapping[str, Asks]) -> dict[int, list[NDArray]]:
