@@ -344,6 +344,9 @@ def attack(
     entity_words: Annotated[
         bool, typer.Option("--entity-words", help="Words of entities may change too: the right tags may not hold then.")
     ] = False,
+    precision: Annotated[
+        str, typer.Option(help="Of the searches: fp32, or int8 where it pays; what they find is confirmed in fp32.")
+    ] = "fp32",
     column: Columns = None,
     encoding: Encoding = None,
     seed: Annotated[int, typer.Option(help="Everything random follows from it.")] = 0,
@@ -369,6 +372,7 @@ def attack(
         words=words,
         encoder=encoder,
         entity_words=entity_words,
+        precision=precision,  # type: ignore[arg-type]
     )
     console = _console()
     folder = command(plan, out, console=console)

@@ -34,6 +34,11 @@ def test_deepwordbug_changes_one_letter_of_each_word_until_the_label_is_wrong() 
         assert distance(one.original, (edit,)) <= 2, "a swap is two substitutions, as Levenshtein counts"
 
 
+def test_a_negation_stays_as_it_is() -> None:
+    one = won("deepwordbug", "it ca n't be great and never bad", {"n't": 1.0, "never": 1.0, "great": 0.5})
+    assert [one.original[edit.start : edit.end] for edit in one.edits] == ["great"]
+
+
 def test_deepwordbug_costs_what_its_paper_counts() -> None:
     one = won("deepwordbug", "great hotel", {"great": 2.0, "hotel": 1.0})
     assert 1 + 2 + 3 + 3 <= one.queries <= 1 + 2 + 4 + 4
@@ -118,3 +123,21 @@ def test_the_page_has_every_attack_with_its_language_kind_and_needs() -> None:
         needs = [*(["--words"] if name in ASKS_A_MODEL else []), *row.lists]
         known[name] = (", ".join(row.languages), row.changes, ", ".join(needs))
     assert told == known
+
+
+def test_a_chinese_synonym_is_of_the_same_kind_and_length_in_common_characters(monkeypatch: pytest.MonkeyPatch) -> None:
+    from sixfold.attack import chinese
+
+    monkeypatch.setattr(chinese, "_common", lambda: frozenset("干净清洁洗脏内楚杂乱"))
+    rule = chinese._alike()
+    assert rule.lets("干净", ["清洁", "清楚", "净", "洁净的", "窳劣"]).tolist() == [True, True, False, False, False]
+    assert rule.lets("脏", ["内脏", "脏乱", "净"]).tolist() == [False, False, True]
+
+
+def test_kinds_of_chinese_words_that_can_stand_for_each_other() -> None:
+    from sixfold.attack.chinese import _kinds
+
+    assert _kinds("满意") == _kinds("清洁") == ("predicate",)
+    assert _kinds("内脏") == ("noun",)
+    assert set(_kinds("教练")) == {"noun", "predicate"}
+    assert _kinds("窳劣") == ()

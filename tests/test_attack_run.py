@@ -101,6 +101,26 @@ class Refusing(LinearSubject):
         return super().query(text, variants)
 
 
+def test_a_rough_model_is_searched_first_and_never_decides_that_a_row_is_steady_or_wrong() -> None:
+    rows = rows_of(("a great film", "yes"), ("good film", "yes"), ("fine film", "yes"), ("film poor", "no"))
+    how = by_table({"great": ["dull"], "good": ["poor"], "fine": ["poor"], "poor": ["great"]})
+    exact = LinearSubject(WEIGHTS)
+    rough = LinearSubject({**WEIGHTS, "poor": 1.0, "fine": -9.0})  # good is steady, fine is wrong already, poor too
+    found = outcomes(rows, how, exact, rough=rough)
+    alone = outcomes(rows, how, LinearSubject(WEIGHTS))
+    assert [(one.kind, one.adversarial) for one in found] == [(one.kind, one.adversarial) for one in alone]
+    assert [one.kind for one in found] == ["succeeded"] * 4
+    asked = {string for call in exact.scorer.calls for string in call}
+    assert "a dull film" not in asked, "what the rough model found is confirmed, not searched again"
+    assert "poor film" in asked
+
+
+def test_what_a_rough_model_had_right_alone_is_no_success() -> None:
+    rough = LinearSubject({**WEIGHTS, "poor": 1.0})
+    (one,) = outcomes(rows_of(("poor film", "yes")), by_table({"poor": ["dull"]}), LinearSubject(WEIGHTS), rough=rough)
+    assert (one.kind, one.why) == ("skipped", "already wrong")
+
+
 def test_a_text_that_the_model_refuses_is_skipped_and_told() -> None:
     found = outcomes(rows_of(("a great film film", "yes"), ("a great film", "yes")), subject=Refusing(WEIGHTS))
     assert [(one.kind, one.why, one.queries) for one in found] == [("skipped", "too long", 0), ("succeeded", "", 6)]

@@ -139,6 +139,7 @@ def test_an_attack_of_whole_phrases_is_refused_for_entities(tagger: Run, tmp_pat
         ({"attacks": ()}, UsageError, "no attack was named"),
         ({"budget": 0}, UsageError, "at least 1 query"),
         ({"examples": 0}, UsageError, "at least 1 example"),
+        ({"precision": "int4"}, UsageError, "there is no precision 'int4'"),
         ({"split": "tset"}, UsageError, "there is no split 'tset'"),
         ({"goal": "targeted", "target": "goood"}, UsageError, "there is no label 'goood'"),
         ({"goal": "entities"}, UsageError, "for models that find entities"),
@@ -155,6 +156,29 @@ def test_what_does_not_fit_is_told_in_one_message_and_nothing_is_written(
         run(plan_of(classifier, rows, **changes), tmp_path / "out")
     assert what in str(error.value)
     assert not (tmp_path / "out").exists()
+
+
+def test_int8_is_weighed_and_said_and_changes_no_count(
+    classifier: Run, rows: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sixfold.score import int8
+
+    exact, _ = attacked(plan_of(classifier, rows, seed=3), tmp_path / "fp32")
+    monkeypatch.setattr(int8, "LEAST_GAIN", 1e9)
+    refused, printed = attacked(plan_of(classifier, rows, seed=3, precision="int8"), tmp_path / "refused")
+    assert "searches ask in fp32: int8 is" in printed
+    assert refused["precision"] == "fp32"
+    monkeypatch.setattr(int8, "LEAST_GAIN", 0.0)
+    monkeypatch.setattr(int8, "MOST_FLIPS", 1.0)
+    taken, printed = attacked(plan_of(classifier, rows, seed=3, precision="int8"), tmp_path / "taken")
+    assert "searches ask in int8: int8 is" in printed
+    assert taken["precision"] == "int8, confirmed in fp32"
+    for header in (refused, taken):
+        clean = [one["attacks"][0]["summary"]["metrics"]["clean"]["value"] for one in (header, exact)]
+        assert clean[0] == clean[1]
+    for one in outcomes(tmp_path / "taken", kind="succeeded"):
+        (answer,) = classifier.model.predict([one.adversarial])
+        assert answer["label"] == one.after != one.gold
 
 
 def test_a_base_that_was_not_fine_tuned_is_told(base: Path, rows: Path, tmp_path: Path) -> None:

@@ -109,7 +109,9 @@ ATTACKS: dict[str, Row] = {
         ("zh",),
         (*_ZH_CHARACTERS, "cilin"),
     ),
-    "zh-pwws": Row(chinese.zh_pwws, "Cilin synonyms, by saliency", WORDS, f"{_NO_PAPER} of PWWS", ("zh",), ("cilin",)),
+    "zh-pwws": Row(
+        chinese.zh_pwws, "Cilin synonyms, by saliency", WORDS, f"{_NO_PAPER} of PWWS", ("zh",), ("cilin", "characters")
+    ),
     "zh-bert-attack": Row(
         chinese.zh_bert_attack,
         "words that a Chinese masked language model finds fitting",

@@ -124,14 +124,19 @@ class Changes:
         return [Candidate(edit, like) for edit, like in zip(made, alike, strict=True) if like >= least]
 
 
-def every(transformation: Transformation, most: int | None = None) -> Offer:
-    """Every candidate of a transformation, or the first so many."""
+def every(transformation: Transformation, most: int | None = None, *, where: CandidateRule | None = None) -> Offer:
+    """Every candidate of a transformation that ``where`` lets through, or the first so many of them."""
 
     def of(trial: Trial, edits: Edits, position: int) -> Search[list[str]]:
         yield from ()
-        return transformation.candidates(trial.sentence, position)[:most]
+        found = transformation.candidates(trial.sentence, position)
+        if where is not None and found:
+            allowed = where.lets(trial.sentence.word(position), found)
+            found = [one for one, yes in zip(found, allowed, strict=True) if yes]
+        return found[:most]
 
-    return Offer(transformation.name if most is None else f"{transformation.name}, the first {most}", of)
+    told = [transformation.name, *([where.what] if where else []), *([f"the first {most}"] if most else [])]
+    return Offer(", ".join(told), of)
 
 
 def one_of_each(parts: Sequence[Transformation]) -> Offer:

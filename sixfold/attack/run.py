@@ -71,6 +71,7 @@ def attack(
     budget: int | None = None,
     entity_words: bool = False,
     encoder: Encoder | None = None,
+    rough: Subject | None = None,
     at_once: int = AT_ONCE,
 ) -> Iterator[Outcome]:
     """Attack rows; gives an outcome a row, in the order in which the searches end.
@@ -84,6 +85,9 @@ def attack(
         budget: queries that each row may cost; no bound unless given.
         entity_words: whether words of entities may be changed too. What is right may then no longer be.
         encoder: measures how like the finished texts are to the originals.
+        rough: the same checkpoint at a lower precision (``score.int8``), which is attacked first. Its successes are
+            confirmed by ``subject``; rows on which it has none are attacked again with ``subject``, so that no model
+            seems steadier than it is. The queries told are those of the search whose outcome it is.
         at_once: rows that are attacked together; changes the speed and nothing else.
 
     Raises:
@@ -93,13 +97,22 @@ def attack(
     check_budget(budget)
     wanted = goal or goal_for(subject.task)
     chosen = sampled(rows, subject.task, examples, seed)
-    searches = (
-        _attacked(subject, row, how, wanted, Budget(budget), seed=seed, entity_words=entity_words) for row in chosen
-    )
-    scorers: Mapping[str, Asks] = {"subject": subject.scorer, **how.scorers}
-    tried = (result for _, result in drive(searches, scorers, at_once=at_once))
-    while some := list(islice(tried, CONFIRMED_AT_ONCE)):
-        yield from _measured(_confirmed(subject, how, some), encoder)
+
+    def searched(asked: Subject, some: Sequence[Row]) -> Iterator[Outcome]:
+        searches = (
+            _attacked(asked, row, how, wanted, Budget(budget), seed=seed, entity_words=entity_words) for row in some
+        )
+        scorers: Mapping[str, Asks] = {"subject": asked.scorer, **how.scorers}
+        tried = (result for _, result in drive(searches, scorers, at_once=at_once))
+        while ended := list(islice(tried, CONFIRMED_AT_ONCE)):
+            yield from _measured(_confirmed(subject, how, ended, anew=asked is not subject), encoder)
+
+    done = set()
+    for one in () if rough is None else searched(rough, chosen):
+        if one.kind == "succeeded":
+            done.add(one.place)
+            yield one
+    yield from searched(subject, [row for row in chosen if row.number not in done])
 
 
 def sampled(rows: Rows, task: Task, examples: int | None, seed: int) -> list[Row]:
@@ -164,14 +177,28 @@ def _entity_words(gold: Any, text: Text) -> frozenset[int]:
     return frozenset(word for _, start, end in spans(gold) for word in range(start, end))
 
 
-def _confirmed(subject: Subject, how: Attack, some: Sequence[Tried]) -> Iterator[Outcome]:
-    """The outcomes of some rows, each changed string asked for anew as a user would give it."""
-    changed = [one for one in some if one.found.edits]
-    strings = [one.text.edited(one.found.edits) for one in changed if one.text is not None]
-    logits = subject.whole(strings) if strings else []
-    answers = {one.row.number: subject.probabilities(line[None]) for one, line in zip(changed, logits, strict=True)}
+def _confirmed(subject: Subject, how: Attack, some: Sequence[Tried], *, anew: bool) -> Iterator[Outcome]:
+    """The outcomes of some rows, each changed string asked for anew as a user would give it.
+
+    Args:
+        anew: whether the texts as they are must be asked for too, since the search asked another model.
+    """
+    changed = [one for one in some if one.found.edits and one.text is not None]
+    after = _answers(subject, changed, [one.text.edited(one.found.edits) for one in changed if one.text])
+    before = _answers(subject, changed, [one.row.given for one in changed]) if anew else {}
     for one in some:
-        yield _outcome(subject.task, how.name, one, answers.get(one.row.number))
+        number = one.row.number
+        if number in before and one.aim is not None and not one.aim.right(before[number]):
+            one = replace(one, found=replace(one.found, kind="not confirmed"))
+        yield _outcome(subject.task, how.name, one, after.get(number))
+
+
+def _answers(subject: Subject, rows: Sequence[Tried], given: Sequence[str | list[str]]) -> dict[int, NDArray]:
+    """The probabilities [1, ...] for each row's string, by the row's number."""
+    if not given:
+        return {}
+    logits = subject.whole(given)
+    return {one.row.number: subject.probabilities(line[None]) for one, line in zip(rows, logits, strict=True)}
 
 
 def _outcome(task: Task, name: str, one: Tried, after: NDArray | None) -> Outcome:

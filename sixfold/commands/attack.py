@@ -8,9 +8,9 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from rich.console import Console
 from rich.live import Live
@@ -44,6 +44,8 @@ EXAMPLES = 1_000
 """Rows attacked unless another number is given; all if there are fewer."""
 BUDGET = 2_000
 """Queries an example unless another number is given."""
+WEIGHED = 64
+"""Rows on which int8 is weighed against fp32."""
 HEADER = "attack.json"
 REPORT = "report.html"
 ENCODER = "minilm-l6"
@@ -62,6 +64,7 @@ class Plan:
         split: ``test`` if there is one, else the first.
         words: a masked language model, for the attacks that need one.
         encoder: a sentence encoder; the usual one for English attacks, if it is here.
+        precision: of the searches; what they find is confirmed in fp32. ``int8`` is taken where it is found to pay.
     """
 
     checkpoint: str | Path
@@ -79,6 +82,7 @@ class Plan:
     words: str | None = None
     encoder: str | None = None
     entity_words: bool = False
+    precision: Literal["fp32", "int8"] = "fp32"
 
 
 @dataclass(frozen=True)
@@ -88,6 +92,7 @@ class Prepared:
     Attributes:
         rows: usable rows, columns named by the task's roles.
         encoder: measures the finished texts; None where none reads their language.
+        rough: the subject in int8, if it was asked for and pays; ``why`` says so.
     """
 
     subject: Subject
@@ -96,6 +101,13 @@ class Prepared:
     split: str
     encoder: Encoder | None
     attacks: tuple[Attack, ...]
+    rough: Subject | None = None
+    why: str = ""
+
+    def spent(self) -> dict[str, float]:
+        """What was asked so far, and what it took."""
+        ledgers = [asdict(one.scorer.ledger) for one in (self.subject, self.rough) if one is not None]
+        return {name: sum(ledger[name] for ledger in ledgers) for name in ledgers[0]}
 
 
 @dataclass(frozen=True)
@@ -128,6 +140,8 @@ def run(plan: Plan, out: Path | None = None, *, console: Console | None = None) 
         raise UsageError("there is something else in this folder", where=folder, hint="name another: --out FOLDER")
     prepared = prepare(plan)
     console.print(f"  {_told(prepared, plan)}", style="dim")
+    if prepared.why:
+        console.print(f"  searches ask in {'fp32' if prepared.rough is None else 'int8'}: {prepared.why}", style="dim")
     done = attacked(prepared, plan, console)
     save(done, folder)
     console.print(table(done.header))
@@ -147,6 +161,8 @@ def prepare(plan: Plan) -> Prepared:
         if name not in ATTACKS:
             raise unknown("attack", name, ATTACKS)
     check_budget(plan.budget)
+    if plan.precision not in ("fp32", "int8"):
+        raise unknown("precision", plan.precision, ("fp32", "int8"))
     if plan.examples is not None and plan.examples < 1:
         raise UsageError("an attack needs at least 1 example", found=plan.examples)
     subject = Subject.load(checkpoint_of(Path(plan.checkpoint)))
@@ -156,7 +172,19 @@ def prepare(plan: Plan) -> Prepared:
     attacks = tuple(named(name, words=words, encoder=encoder or ENCODER) for name in dict.fromkeys(plan.attacks))
     _check_fit(subject, attacks)
     rows, split = _rows(subject, plan)
-    return Prepared(subject, goal, rows, split, encoder, attacks)
+    prepared = Prepared(subject, goal, rows, split, encoder, attacks)
+    return prepared if plan.precision == "fp32" else _in_int8(prepared, plan)
+
+
+def _in_int8(prepared: Prepared, plan: Plan) -> Prepared:
+    """The same, with searches in int8 if that pays on some of the rows."""
+    from sixfold.score.int8 import in_int8
+
+    subject = prepared.subject
+    some = prepared.rows.select(range(min(WEIGHED, plan.examples or WEIGHED, len(prepared.rows))))
+    examples = subject.task.encode(some, subject.tokenizer, subject.limit, "truncate").examples
+    rough, why = in_int8(subject, examples)
+    return replace(prepared, rough=None if rough is subject else rough, why=why)
 
 
 def _encoder(plan: Plan, *, english: bool) -> Encoder | None:
@@ -198,14 +226,13 @@ def attacked(prepared: Prepared, plan: Plan, console: Console) -> Attacked:
 
     told, by_attack = [], {}
     for how in prepared.attacks:
-        ledger = prepared.subject.scorer.ledger
-        before, start = asdict(ledger), time.perf_counter()
+        before, start = prepared.spent(), time.perf_counter()
         found = list(_watched(prepared, how, plan, console))
         told.append(
             {
                 **_row(how, prepared.encoder),
                 "summary": summary(found, budget=plan.budget, seed=plan.seed),
-                "ledger": {name: value - before[name] for name, value in asdict(ledger).items()},
+                "ledger": {name: value - before[name] for name, value in prepared.spent().items()},
                 "seconds": time.perf_counter() - start,
             }
         )
@@ -228,10 +255,11 @@ def _watched(prepared: Prepared, how: Attack, plan: Plan, console: Console) -> I
         budget=plan.budget,
         entity_words=plan.entity_words,
         encoder=prepared.encoder,
+        rough=prepared.rough,
     )
     total = min(plan.examples or len(prepared.rows), len(prepared.rows))
     found: list[Outcome] = []
-    start, lines = time.perf_counter(), 0
+    start, last = time.perf_counter(), 0.0
     live = console.is_terminal or console.is_jupyter
     with Live(console=console, transient=True, refresh_per_second=4, auto_refresh=live) as shown:
         for one in outcomes:
@@ -239,8 +267,8 @@ def _watched(prepared: Prepared, how: Attack, plan: Plan, console: Console) -> I
             seconds = time.perf_counter() - start
             if live:
                 shown.update(_progress(how.name, found, total, seconds))
-            elif seconds > PLAIN_SECONDS * (lines + 1):
-                lines += 1
+            elif seconds - last > PLAIN_SECONDS:
+                last = seconds
                 console.print(f"  {how.name}: {len(found):,} of {total:,}; {_line(found, seconds)}")
     yield from sorted(found, key=lambda one: one.place)
 
@@ -256,7 +284,7 @@ def _progress(name: str, found: Sequence[Outcome], total: int, seconds: float) -
         name,
         f"{len(found):,} of {total:,}",
         *(f"{count:,}" for count in (won, lost, skipped, untried)),
-        _percent(won / tried if tried else None),
+        f"{show.percent(won / tried)} %" if tried else show.NOTHING,
         f"{sum(one.queries for one in found) / seconds:,.0f}" if seconds else show.NOTHING,
     )
     return grid
@@ -320,6 +348,7 @@ def _described(prepared: Prepared, plan: Plan) -> dict[str, Any]:
         "budget": plan.budget,
         "seed": plan.seed,
         "entity_words": plan.entity_words,
+        "precision": "fp32" if prepared.rough is None else "int8, confirmed in fp32",
         "versions": lineage.versions(),
         "machine": lineage.machine(),
     }
@@ -360,38 +389,26 @@ def page(done: Attacked) -> Page:
 
 
 def table(header: Mapping[str, Any]) -> Table:
-    """What came of it, for a terminal: a line an attack."""
-    first = header["attacks"][0]["summary"]["metrics"]["clean"]
-    grid = Table("attack", "accuracy under attack", "attacks that succeeded", "queries", "words changed", box=None)
-    for name in grid.columns[1:]:
-        name.justify = "right"
-    grid.add_row("none", _estimate(first), "", "", "", style="dim")
+    """What came of it, for a terminal of 80 columns: a line an attack."""
+    heads = ("attack", "still right, %", "succeeded, %", "queries", "changed, %")
+    grid = Table(*heads, box=None, pad_edge=False)
+    for column in grid.columns[1:]:
+        column.justify = "right"
+    grid.add_row("none", _estimate(header["attacks"][0]["summary"]["metrics"]["clean"]), "", "", "", style="dim")
     for one in header["attacks"]:
         metrics = one["summary"]["metrics"]
-        grid.add_row(
-            one["name"],
-            _estimate(metrics["under_attack"]),
-            _estimate(metrics["success"]),
-            show.number(metrics["queries"]["value"]),
-            f"{show.percent(metrics['changed']['value'])} %"
-            if metrics["changed"]["value"] is not None
-            else show.NOTHING,
-        )
+        rates = (_estimate(metrics["under_attack"]), _estimate(metrics["success"]))
+        queries, changed = metrics["queries"]["value"], metrics["changed"]["value"]
+        grid.add_row(one["name"], *rates, show.number(queries), show.percent(changed))
     if len(header["attacks"]) > 1:
         worst = header["worst_case"]
         grid.add_row("all of them", _estimate(worst["under_attack"]), _estimate(worst["success"]), "", "")
     return grid
 
 
-def _percent(share: float | None) -> str:
-    return show.NOTHING if share is None else f"{show.percent(share)} %"
-
-
 def _estimate(metric: Mapping[str, Any]) -> str:
-    if metric["value"] is None:
-        return show.NOTHING
     low, value, high = (show.percent(metric[name]) for name in ("low", "value", "high"))
-    return f"{value} % [{low}, {high}]"
+    return value if metric["value"] is None else f"{value} [{low}, {high}]"
 
 
 def _run_name(checkpoint: str | Path) -> str:
