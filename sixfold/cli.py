@@ -345,7 +345,8 @@ def attack(
         bool, typer.Option("--entity-words", help="Words of entities may change too: the right tags may not hold then.")
     ] = False,
     precision: Annotated[
-        str, typer.Option(help="Of the searches: fp32, or int8 where it pays; what they find is confirmed in fp32.")
+        str,
+        typer.Option(help="Of the searches: fp32, or bf16, int8 or auto where it pays; finds are confirmed in fp32."),
     ] = "fp32",
     column: Columns = None,
     encoding: Encoding = None,

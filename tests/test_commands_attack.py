@@ -161,15 +161,15 @@ def test_what_does_not_fit_is_told_in_one_message_and_nothing_is_written(
 def test_int8_is_weighed_and_said_and_changes_no_count(
     classifier: Run, rows: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from sixfold.score import int8
+    from sixfold.score import rough
 
     exact, _ = attacked(plan_of(classifier, rows, seed=3), tmp_path / "fp32")
-    monkeypatch.setattr(int8, "LEAST_GAIN", 1e9)
+    monkeypatch.setattr(rough, "LEAST_GAIN", 1e9)
     refused, printed = attacked(plan_of(classifier, rows, seed=3, precision="int8"), tmp_path / "refused")
     assert "searches ask in fp32: int8 is" in printed
     assert refused["precision"] == "fp32"
-    monkeypatch.setattr(int8, "LEAST_GAIN", 0.0)
-    monkeypatch.setattr(int8, "MOST_FLIPS", 1.0)
+    monkeypatch.setattr(rough, "LEAST_GAIN", 0.0)
+    monkeypatch.setattr(rough, "MOST_FLIPS", 1.0)
     taken, printed = attacked(plan_of(classifier, rows, seed=3, precision="int8"), tmp_path / "taken")
     assert "searches ask in int8: int8 is" in printed
     assert taken["precision"] == "int8, confirmed in fp32"

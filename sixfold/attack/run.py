@@ -85,7 +85,7 @@ def attack(
         budget: queries that each row may cost; no bound unless given.
         entity_words: whether words of entities may be changed too. What is right may then no longer be.
         encoder: measures how like the finished texts are to the originals.
-        rough: the same checkpoint at a lower precision (``score.int8``), which is attacked first. Its successes are
+        rough: the same checkpoint at a lower precision (``score.rough``), which is attacked first. Its successes are
             confirmed by ``subject``; rows on which it has none are attacked again with ``subject``, so that no model
             seems steadier than it is. The queries told are those of the search whose outcome it is.
         at_once: rows that are attacked together; changes the speed and nothing else.

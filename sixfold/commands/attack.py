@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from rich.console import Console
 from rich.live import Live
@@ -54,6 +54,9 @@ PLAIN_SECONDS = 20.0
 """Where nothing can be drawn live, a long attack says so often how far it is."""
 
 
+Precision = Literal["fp32", "auto", "bf16", "int8"]
+
+
 @dataclass(frozen=True)
 class Plan:
     """What is to be attacked, and how.
@@ -64,7 +67,7 @@ class Plan:
         split: ``test`` if there is one, else the first.
         words: a masked language model, for the attacks that need one.
         encoder: a sentence encoder; the usual one for English attacks, if it is here.
-        precision: of the searches; what they find is confirmed in fp32. ``int8`` is taken where it is found to pay.
+        precision: of the searches; what they find is confirmed in fp32. A lower one is taken where it is found to pay.
     """
 
     checkpoint: str | Path
@@ -82,7 +85,7 @@ class Plan:
     words: str | None = None
     encoder: str | None = None
     entity_words: bool = False
-    precision: Literal["fp32", "int8"] = "fp32"
+    precision: Precision = "fp32"
 
 
 @dataclass(frozen=True)
@@ -92,7 +95,7 @@ class Prepared:
     Attributes:
         rows: usable rows, columns named by the task's roles.
         encoder: measures the finished texts; None where none reads their language.
-        rough: the subject in int8, if it was asked for and pays; ``why`` says so.
+        rough: the subject at a lower precision, if that was asked for and pays; ``why`` says so.
     """
 
     subject: Subject
@@ -103,6 +106,11 @@ class Prepared:
     attacks: tuple[Attack, ...]
     rough: Subject | None = None
     why: str = ""
+
+    @property
+    def precision(self) -> str:
+        """Of the searches."""
+        return "fp32" if self.rough is None else self.rough.scorer.precision
 
     def spent(self) -> dict[str, float]:
         """What was asked so far, and what it took."""
@@ -141,7 +149,7 @@ def run(plan: Plan, out: Path | None = None, *, console: Console | None = None) 
     prepared = prepare(plan)
     console.print(f"  {_told(prepared, plan)}", style="dim")
     if prepared.why:
-        console.print(f"  searches ask in {'fp32' if prepared.rough is None else 'int8'}: {prepared.why}", style="dim")
+        console.print(f"  searches ask in {prepared.precision}: {prepared.why}", style="dim")
     done = attacked(prepared, plan, console)
     save(done, folder)
     console.print(table(done.header))
@@ -161,8 +169,8 @@ def prepare(plan: Plan) -> Prepared:
         if name not in ATTACKS:
             raise unknown("attack", name, ATTACKS)
     check_budget(plan.budget)
-    if plan.precision not in ("fp32", "int8"):
-        raise unknown("precision", plan.precision, ("fp32", "int8"))
+    if plan.precision not in get_args(Precision):
+        raise unknown("precision", plan.precision, get_args(Precision))
     if plan.examples is not None and plan.examples < 1:
         raise UsageError("an attack needs at least 1 example", found=plan.examples)
     subject = Subject.load(checkpoint_of(Path(plan.checkpoint)))
@@ -173,18 +181,20 @@ def prepare(plan: Plan) -> Prepared:
     _check_fit(subject, attacks)
     rows, split = _rows(subject, plan)
     prepared = Prepared(subject, goal, rows, split, encoder, attacks)
-    return prepared if plan.precision == "fp32" else _in_int8(prepared, plan)
+    return prepared if plan.precision == "fp32" else _lowered(prepared, plan)
 
 
-def _in_int8(prepared: Prepared, plan: Plan) -> Prepared:
-    """The same, with searches in int8 if that pays on some of the rows."""
-    from sixfold.score.int8 import in_int8
+def _lowered(prepared: Prepared, plan: Plan) -> Prepared:
+    """The same, with searches at a lower precision if that pays on some of the rows."""
+    from sixfold.score.rough import roughly
+
+    assert plan.precision != "fp32"
 
     subject = prepared.subject
     some = prepared.rows.select(range(min(WEIGHED, plan.examples or WEIGHED, len(prepared.rows))))
     examples = subject.task.encode(some, subject.tokenizer, subject.limit, "truncate").examples
-    rough, why = in_int8(subject, examples)
-    return replace(prepared, rough=None if rough is subject else rough, why=why)
+    rough, why = roughly(subject, examples, plan.precision)
+    return replace(prepared, rough=rough, why=why)
 
 
 def _encoder(plan: Plan, *, english: bool) -> Encoder | None:
@@ -348,7 +358,7 @@ def _described(prepared: Prepared, plan: Plan) -> dict[str, Any]:
         "budget": plan.budget,
         "seed": plan.seed,
         "entity_words": plan.entity_words,
-        "precision": "fp32" if prepared.rough is None else "int8, confirmed in fp32",
+        "precision": "fp32" if prepared.rough is None else f"{prepared.precision}, confirmed in fp32",
         "versions": lineage.versions(),
         "machine": lineage.machine(),
     }

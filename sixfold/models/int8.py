@@ -2,7 +2,7 @@
 
 Weights are rounded once, each output with its own scale; inputs at each call, with one scale for the whole batch.
 Embeddings, norms, attention, the pooler and the head stay as they are. Whether it pays and keeps a model's labels
-depends on the processor and the model: ``score/int8.py`` measures both, ``bench/int8_spike.py`` against other ways.
+depends on the processor and the model: ``score/rough.py`` measures both, ``bench/int8_spike.py`` against other ways.
 """
 
 from __future__ import annotations

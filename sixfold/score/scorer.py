@@ -111,12 +111,12 @@ class Scorer:
         packed = can_pack(self.model)
         lengths = examples.lengths[which]
         answers: list[Any] = [None] * len(which)
-        with self._ready(ask):
+        # One autocast for all batches: it rounds the weights once.
+        with self._ready(ask), torch.autocast(self._device.type, torch.bfloat16, enabled=self.precision == "bf16"):
             for indices in sorted_batches(lengths, self.budget, packed=packed):
                 batch = self._moved(ask.collate(examples.take(which[indices])))
-                with torch.autocast(self._device.type, torch.bfloat16, enabled=self.precision == "bf16"):
-                    for index, answer in zip(indices.tolist(), ask.read(self.model, batch), strict=True):
-                        answers[index] = answer
+                for index, answer in zip(indices.tolist(), ask.read(self.model, batch), strict=True):
+                    answers[index] = answer
                 self._note(lengths[indices], packed=packed)
         return answers
 

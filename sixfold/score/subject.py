@@ -90,7 +90,7 @@ class Subject:
         """Read a checkpoint that ``finetune`` wrote.
 
         Args:
-            precision: of the searches' queries; whether int8 is of use, ``score/int8.py`` measures.
+            precision: of the searches' queries; whether a lower one is of use, ``score/rough.py`` measures.
             cache_bytes: bound of the answers that are kept.
 
         Raises:

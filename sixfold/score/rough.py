@@ -1,0 +1,106 @@
+"""Whether a search may ask in bf16 or int8: measured on the model's own texts, and refused where it does not pay.
+
+The ladder: what a search finds at the lower precision is confirmed in fp32 from the raw string; a text on which it
+finds nothing is searched again in fp32. So wrong answers cost time and never a wrong result; and with a share f of
+texts on which nothing is found, a precision that is g times as fast saves time only while 1/g + f < 1.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from dataclasses import dataclass, replace
+from typing import Literal, get_args
+
+from sixfold.data.examples import Examples
+from sixfold.models.int8 import can_int8
+from sixfold.score.scorer import Scorer
+from sixfold.score.subject import Subject
+from sixfold.tasks.text_classification import LabelPrediction
+
+Rough = Literal["bf16", "int8"]
+"""In the order of preference where both are equally fast: bf16 does not round a whole batch by one scale."""
+ROUNDS = 3
+"""Times that both are run, in turns."""
+LEAST_GAIN = 1.5
+"""At this, texts on which nothing is found may be a third of all."""
+MOST_FLIPS = 0.02
+
+
+@dataclass(frozen=True)
+class Weighed:
+    """How a precision does against fp32.
+
+    Attributes:
+        texts: how many were asked about.
+        flips: texts that got another answer.
+        gain: how many times as fast it was.
+    """
+
+    precision: Rough
+    texts: int
+    flips: int
+    gain: float
+
+    @property
+    def refusal(self) -> str | None:
+        """Why it is not to be used; None if it is."""
+        if self.flips > MOST_FLIPS * self.texts:
+            return f"{self.precision} gives another answer to {self.flips:,} of {self.texts:,} texts"
+        if self.gain < LEAST_GAIN:
+            return f"{self.precision} is {self.gain:.2f} times as fast as fp32 here, and {LEAST_GAIN} is needed to pay"
+        return None
+
+    @property
+    def reason(self) -> str:
+        """Why it is used."""
+        told = f"{self.precision} is {self.gain:.2f} times as fast as fp32"
+        return f"{told} and gives {self.flips} of {self.texts} other answers"
+
+
+def weigh(subject: Subject, examples: Examples, precision: Rough) -> Weighed:
+    """Measure a precision against fp32 on some examples of the subject's task; its cache and ledger stay as they are.
+
+    Raises:
+        UsageError: int8 is asked of a model that is not on the CPU and in fp32.
+    """
+    model, budget = subject.scorer.model, subject.scorer.budget
+    scorers = Scorer(model, budget=budget), Scorer(model, precision=precision, budget=budget)
+    taken: tuple[list[float], list[float]] = ([], [])
+    for _ in range(ROUNDS):
+        for scorer, seconds in zip(scorers, taken, strict=True):
+            start = time.perf_counter()
+            scorer.ask(examples, subject.task.question(), fresh=True)
+            seconds.append(time.perf_counter() - start)
+    exact, rough = (_answers(subject, scorer, examples) for scorer in scorers)
+    flips = sum(a != b for a, b in zip(exact, rough, strict=True))
+    return Weighed(precision, len(exact), flips, statistics.median(taken[0]) / statistics.median(taken[1]))
+
+
+def _answers(subject: Subject, scorer: Scorer, examples: Examples) -> list[tuple[str, ...]]:
+    """Each row's label or labels, or its tags."""
+    found = subject.task.predict(scorer, examples)
+    return [one.labels if isinstance(one, LabelPrediction) else one.tags for one in found]
+
+
+def roughly(
+    subject: Subject, examples: Examples, wanted: Rough | Literal["auto"] = "auto"
+) -> tuple[Subject | None, str]:
+    """The subject that searches should ask first, if that proves to pay, and why or why not.
+
+    Args:
+        examples: some of those that will be searched, encoded by the subject's task.
+        wanted: a precision; ``auto``: the fastest that pays.
+    """
+    if not can_int8(subject.scorer.model):
+        return None, "a lower precision is for models on the CPU and in fp32"
+    weighed = [weigh(subject, examples, one) for one in ((*get_args(Rough),) if wanted == "auto" else (wanted,))]
+    paying = [one for one in weighed if one.refusal is None]
+    if not paying:
+        return None, "; ".join(one.refusal or "" for one in weighed)
+    best = max(paying, key=lambda one: one.gain)
+    scorer = subject.scorer
+    lower = Scorer(
+        scorer.model, precision=best.precision, budget=scorer.budget, cache=scorer.cache, identity=scorer.identity
+    )
+    return replace(subject, scorer=lower), best.reason

@@ -1,0 +1,72 @@
+"""A lower precision is taken only where it was measured to be faster and to keep the answers."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from tuned import classifier
+
+from sixfold.data.examples import Examples
+from sixfold.score import rough
+from sixfold.score.rough import Weighed, roughly, weigh
+from sixfold.score.subject import Subject
+from sixfold.tasks.texts import Texts
+
+pytestmark = [
+    pytest.mark.usefixtures("own_home"),
+    pytest.mark.skipif("onednn" not in torch.backends.quantized.supported_engines, reason="torch lacks oneDNN"),
+]
+TEXTS = ["the film was good", "a bad book", "i love new york", "no"]
+
+
+@pytest.fixture(scope="module")
+def subject(tmp_path_factory: pytest.TempPathFactory) -> Subject:
+    return Subject.load(classifier(tmp_path_factory.mktemp("a")))
+
+
+def examples(subject: Subject) -> Examples:
+    return subject.task.encode(Texts({"text": TEXTS}), subject.tokenizer, subject.limit, "truncate").examples
+
+
+@pytest.mark.parametrize(
+    ("weighed", "reason"),
+    [
+        (Weighed("int8", 100, 2, 1.5), None),
+        (Weighed("int8", 100, 3, 9.0), "int8 gives another answer to 3 of 100 texts"),
+        (Weighed("bf16", 100, 0, 1.449), "bf16 is 1.45 times as fast as fp32 here, and 1.5 is needed to pay"),
+    ],
+)
+def test_it_is_refused_with_the_reason(weighed: Weighed, reason: str | None) -> None:
+    assert weighed.refusal == reason
+
+
+@pytest.mark.parametrize("precision", ["bf16", "int8"])
+def test_weighing_leaves_the_subject_as_it_was(subject: Subject, precision: rough.Rough) -> None:
+    found = weigh(subject, examples(subject), precision)
+    assert (found.texts, found.flips) == (4, 0)
+    assert found.gain > 0
+    assert subject.scorer.ledger.queries == 0
+    assert len(subject.scorer.cache or ()) == 0
+
+
+def test_a_subject_is_given_that_asks_so_or_not(subject: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rough, "weigh", lambda *_: Weighed("int8", 4, 0, 2.0))
+    rounded, why = roughly(subject, examples(subject), "int8")
+    assert rounded is not None
+    assert rounded.scorer.precision == "int8"
+    assert why == "int8 is 2.00 times as fast as fp32 and gives 0 of 4 other answers"
+    assert (rounded.scorer.cache, rounded.scorer.model) == (subject.scorer.cache, subject.scorer.model)
+    monkeypatch.setattr(rough, "weigh", lambda *_: Weighed("int8", 4, 1, 2.0))
+    assert roughly(subject, examples(subject), "int8") == (None, "int8 gives another answer to 1 of 4 texts")
+
+
+def test_the_fastest_that_pays_is_taken(subject: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
+    weighed = {"bf16": Weighed("bf16", 100, 0, 3.0), "int8": Weighed("int8", 100, 9, 4.0)}
+    monkeypatch.setattr(rough, "weigh", lambda subject, examples, precision: weighed[precision])
+    taken, why = roughly(subject, examples(subject))
+    assert taken is not None
+    assert (taken.scorer.precision, why) == ("bf16", weighed["bf16"].reason)
+    weighed["int8"] = Weighed("int8", 100, 2, 4.0)
+    taken, _ = roughly(subject, examples(subject))
+    assert taken is not None
+    assert taken.scorer.precision == "int8"
