@@ -4,7 +4,7 @@
     SIXFOLD_DATA=... python bench/finetune_quality.py --data trec --seeds 13
 
 ``sixfold`` is what the recipes in recipes/ use; ``plain`` is the usual recipe (5e-5, three epochs, no word shapes);
-``frozen`` trains a linear head on the frozen base. Choices were made on validation rows only; test is read once a run.
+``frozen`` trains a linear head on the frozen base; the others are ``sixfold`` with one more dial. Choices were made on validation rows only; test is read once a run.
 """
 
 from __future__ import annotations
@@ -35,14 +35,24 @@ OURS: dict[str, dict[str, Any]] = {
 DATA = {"split": {"validation": 0.1, "test": 0.1}, "allow": ["overlaps", "unseen"]}
 PLAIN = {"word_shapes": False, "train": {"epochs": 3, "learning_rate": 5e-5}}
 FROZEN = {"word_shapes": False, "train": {"epochs": 5, "train_base": False}}
+DIALS: dict[str, dict[str, Any]] = {
+    "sixfold": {},
+    "fgm": {"adversarial": {"method": "fgm"}},
+    "freelb": {"adversarial": {"method": "freelb"}},
+    "r-drop": {"r_drop": 1.0},
+    "neftune": {"noise": 5.0},
+    "mixup": {"mixup": 0.2},
+    "layer decay": {"layer_decay": 0.8},
+    "rate 5e-5": {"learning_rate": 5e-5},
+}
 
 
 def config_of(name: str, variant: str) -> dict[str, Any]:
     """The stage's keys for one cell of the table."""
     ours = OURS[name]
-    change = {"sixfold": {}, "plain": PLAIN, "frozen": FROZEN}[variant]
-    train = {**ours["train"], **change.get("train", {})} if variant == "sixfold" else dict(change["train"])
-    if variant != "sixfold" and "metric" in ours["train"]:
+    change: dict[str, Any] = {"plain": PLAIN, "frozen": FROZEN}.get(variant, {})
+    train = {**ours["train"], **DIALS[variant]} if variant in DIALS else dict(change["train"])
+    if variant not in DIALS and "metric" in ours["train"]:
         train["metric"] = ours["train"]["metric"]
     return {
         "task": ours["task"],
@@ -72,6 +82,9 @@ def main() -> None:
     parser.add_argument("--variants", nargs="*", default=["sixfold", "plain", "frozen"])
     parser.add_argument("--seeds", nargs="*", type=int, default=list(SEEDS))
     parser.add_argument("--verbose", action="store_true")
+    parser.add_argument(
+        "--split", default="test", choices=["validation", "test"], help="choices are made on validation"
+    )
     args = parser.parse_args()
     print(machine(), flush=True)
     print("| data | variant | metric | mean | sd | seeds | n | baseline | minutes a run |")
@@ -79,12 +92,12 @@ def main() -> None:
     for name in args.data:
         for variant in args.variants:
             results = [run_one(name, variant, seed, not args.verbose) for seed in args.seeds]
-            for line in lines(name, variant, results):
+            for line in lines(name, variant, results, args.split):
                 print(line, flush=True)
 
 
-def lines(name: str, variant: str, results: list[dict[str, Any]]) -> list[str]:
-    tests = [result["evaluations"]["test"] for result in results]
+def lines(name: str, variant: str, results: list[dict[str, Any]], split: str) -> list[str]:
+    tests = [result["evaluations"][split] for result in results]
     keys = ("f1", "token_accuracy") if "token_accuracy" in tests[0]["metrics"] else ("accuracy", "macro_f1")
     out = []
     for key in keys:
