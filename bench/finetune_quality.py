@@ -4,7 +4,8 @@
     SIXFOLD_DATA=... python bench/finetune_quality.py --data trec --seeds 13
 
 ``sixfold`` is what the recipes in recipes/ use; ``plain`` is the usual recipe (5e-5, three epochs, no word shapes);
-``frozen`` trains a linear head on the frozen base; the others are ``sixfold`` with one more dial. Choices were made on validation rows only; test is read once a run.
+``frozen`` trains a linear head on the frozen base; the others are ``sixfold`` with one more dial. Choices were made on
+validation rows only; test is read once a run.
 """
 
 from __future__ import annotations
