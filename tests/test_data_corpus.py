@@ -16,7 +16,7 @@ from rich.console import Console
 
 from sixfold.commands import check as command
 from sixfold.data import documents, partition
-from sixfold.data.corpus import Corpus, prepare_corpus
+from sixfold.data.corpus import Corpus, _spread, prepare_corpus
 from sixfold.data.corpus_survey import histogram, survey
 from sixfold.data.near_duplicates import shingles, similarity
 from sixfold.errors import DataError, UsageError
@@ -45,6 +45,21 @@ def told(corpus: Corpus) -> dict[str, tuple[str, int, tuple[str, ...]]]:
 
 def all_texts(corpus: Corpus) -> set[str]:
     return {*corpus.train["text"], *corpus.held_out["text"]}
+
+
+def test_some_texts_come_evenly_from_all_of_a_split() -> None:
+    corpus = prepare_corpus(lines(*(f"{number:03} is the number of this line" for number in range(400))), near="off")
+    every = corpus.train["text"][:]
+    assert list(corpus.spread("train", 10**9)) == every
+    some = list(corpus.spread("train", sum(map(len, every)) // 4))
+    assert some == [text for place, text in enumerate(every) if place % 4 == 0]
+
+
+def test_one_long_document_does_not_fill_a_sample_alone() -> None:
+    lengths = np.array([1000, *([10] * 100), 1000], dtype=np.uint32)
+    chosen = _spread(lengths, 0.5).tolist()
+    assert chosen == [0, 101], "the long one is as much as half of all before the end has"
+    assert _spread(lengths[1:-1], 0.5).tolist() == list(range(0, 100, 2))
 
 
 def test_copies_and_near_copies_are_left_out_and_placed() -> None:

@@ -91,8 +91,19 @@ class Corpus:
 
     def parts(self, split: str, characters: int = PART_CHARACTERS) -> Iterator[datasets.Dataset]:
         """A split in parts of at most that many characters (or of one longer document), each to encode in memory."""
-        rows = {"train": self.train, "held_out": self.held_out}[split]
+        rows = self._rows(split)
         return (rows.select(range(part.start, part.stop)) for part in _parts(self.characters[split], characters))
+
+    def spread(self, split: str, most: int) -> Iterator[str]:
+        """Texts of a split that have about ``most`` characters together, evenly from all of it; or every text."""
+        lengths = self.characters[split]
+        chosen = _spread(lengths, min(1.0, most / max(1, int(lengths.sum(dtype=np.int64)))))
+        rows = self._rows(split)
+        for part in _parts(lengths[chosen], PART_CHARACTERS):
+            yield from rows.select(chosen[part])["text"]
+
+    def _rows(self, split: str) -> datasets.Dataset:
+        return {"train": self.train, "held_out": self.held_out}[split]
 
 
 def prepare_corpus(
@@ -284,6 +295,17 @@ def _parts(lengths: NDArray[np.uint32], most: int) -> Iterator[slice]:
         stop = max(start + 1, int(np.searchsorted(ends, before + most, side="right")))
         yield slice(start, stop)
         start = stop
+
+
+def _spread(lengths: NDArray[np.uint32], share: float) -> NDArray[np.int64]:
+    """Documents in order: each that begins before ``share`` of the characters up to it have been taken."""
+    chosen, taken, before = [], 0, 0
+    for document, length in enumerate(lengths.tolist()):
+        if taken <= before * share:
+            chosen.append(document)
+            taken += length
+        before += length
+    return np.array(chosen, dtype=np.int64)
 
 
 def _problems(pool: datasets.Dataset, found: Survey, different: _Different) -> list[Problem]:

@@ -213,8 +213,13 @@ def _new_tokenizer(config: Config, context: Context, corpus: Corpus) -> Any:
         return lone_tokenizer(_tokenizer_folder(config.tokenizer))
     usual = DECODER_VOCABULARY if config.kind == "decoder" else ENCODER_VOCABULARY
     given = config.tokenizer or TokenizerConfig(vocabulary=usual)
+    characters = int(corpus.characters["train"].sum(dtype="int64"))
+    if characters > given.characters:
+        context.tell(
+            f"  the tokenizer learns from {given.characters:,} of {characters:,} characters, evenly from all text"
+        )
     tokenizer = train_tokenizer(
-        (text for part in corpus.parts("train") for text in part["text"]),
+        corpus.spread("train", given.characters),
         given.kind,
         vocabulary=given.vocabulary,
         use=config.kind,

@@ -39,6 +39,8 @@ _ONLY: dict[str, tuple[str, ...]] = {
 """Keys that only some objectives read."""
 
 ENCODER_VOCABULARY, DECODER_VOCABULARY = 8_000, 16_000
+MOST_CHARACTERS = 100_000_000
+"""That a tokenizer learns from. Further ones change few of its pieces, and each new word of theirs takes memory."""
 
 
 class _Strict(BaseModel):
@@ -52,6 +54,9 @@ class TokenizerConfig(_Strict):
     vocabulary: PositiveInt = Field(ENCODER_VOCABULARY, description="Most tokens, special ones included.")
     pre_tokenizer: PreTokenizer = Field("gpt2", description="How bpe splits first: gpt2 or qwen2.")
     lower: bool = Field(False, description="Fold capitals (not for bpe).")
+    characters: PositiveInt = Field(
+        MOST_CHARACTERS, description="Of the corpus that it learns from, evenly from all of it; bounds memory."
+    )
 
 
 class CorpusConfig(_Strict):
