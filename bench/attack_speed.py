@@ -2,8 +2,8 @@
 
     SIXFOLD_DATA=... python bench/attack_speed.py mr CHECKPOINT --examples 30
 
-The attack is DeepWordBug, which TextAttack can build without a network once NLTK's list of stop words is there; both
-sides get Sixfold's list. TextAttack runs twice: as shipped (texts padded to the model's limit), and mended (padded to
+The attacks are those that TextAttack can build without a network once NLTK's list of stop words and WordNet are there;
+both sides get Sixfold's. TextAttack runs twice: as shipped (texts padded to the model's limit), and mended (padded to
 the longest of a batch, 256 texts at most). Every side attacks a slice of the examples in its turn. Sixfold's successes
 are confirmed from the raw string, which is part of its time.
 """
@@ -26,7 +26,7 @@ from bench.sides import Slicer, machine, peer_python, take_slices
 
 HERE = Path(__file__).parent
 PEER = ("torch==2.13.0", "transformers==4.57.6", "textattack==0.3.11")
-RECIPES = {"deepwordbug": "DeepWordBugGao2018", "pruthi": "Pruthi2019"}
+RECIPES = {"deepwordbug": "DeepWordBugGao2018", "pruthi": "Pruthi2019", "pwws": "PWWSRen2019"}
 LABELS = {"mr": {"0": "negative", "1": "positive"}, "imdb": {"0": "negative", "1": "positive"}}
 
 
@@ -70,6 +70,7 @@ def worker(args: argparse.Namespace) -> None:
 def compare(args: argparse.Namespace) -> None:
     from sixfold.attack.function_words import ENGLISH
     from sixfold.score.subject import Subject
+    from sixfold.text import lexicon
 
     python = peer_python("textattack", PEER)
     subject = Subject.load(args.checkpoint)
@@ -82,6 +83,8 @@ def compare(args: argparse.Namespace) -> None:
         own = [sys.executable, __file__, "worker", *common, "--attack", args.attack]
         peer = [str(python), str(HERE / "peers" / "textattack_turns.py"), *common, "--attack", RECIPES[args.attack]]
         peer += ["--words", str(folder / "words"), "--limit", str(subject.limit)]
+        if args.attack == "pwws":
+            peer += ["--wordnet", str(lexicon.folder("wordnet"))]
         sides = [
             Slicer("Sixfold", own),
             Slicer("TextAttack, as shipped", [*peer, "--folder", str(folder / "shipped")]),

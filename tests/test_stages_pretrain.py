@@ -63,6 +63,13 @@ def test_an_encoder_from_nothing_learns_each_objective(objective: str, corpus: P
     )
 
 
+def test_a_tokenizer_that_learns_from_a_part_of_the_text_says_so(corpus: Path, tmp_path: Path) -> None:
+    told: list[str] = []
+    done(corpus, tmp_path, told, **{**NEW, "tokenizer": {**NEW["tokenizer"], "characters": 2_000}})
+    (line,) = (one for one in told if "the tokenizer learns from" in one)
+    assert "from 2,000 of " in line
+
+
 def test_the_checkpoint_loads_in_plain_transformers(corpus: Path, tmp_path: Path) -> None:
     made = done(corpus, tmp_path, **NEW)
     model, tokenizer = (kind.from_pretrained(made.checkpoint) for kind in (AutoModelForMaskedLM, AutoTokenizer))

@@ -10,16 +10,38 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import sys
 import time
 
+LEXNAMES = (
+    "adj.all adj.pert adv.all noun.Tops noun.act noun.animal noun.artifact noun.attribute noun.body noun.cognition "
+    "noun.communication noun.event noun.feeling noun.food noun.group noun.location noun.motive noun.object noun.person "
+    "noun.phenomenon noun.plant noun.possession noun.process noun.quantity noun.relation noun.shape noun.state "
+    "noun.substance noun.time verb.body verb.change verb.cognition verb.communication verb.competition "
+    "verb.consumption verb.contact verb.creation verb.emotion verb.motion verb.perception verb.possession verb.social "
+    "verb.stative verb.weather adj.ppl"
+)
+"""WordNet's lexicographer files in their order (its manual page lexnames(5WN)); no synonym hangs on them."""
 
-def stub(folder: str, words: list[str]) -> None:
-    """What the package reads when it is imported and can only be downloaded: NLTK's list of stop words."""
+
+def stub(folder: str, words: list[str], wordnet: str | None) -> None:
+    """What the package reads and can only be downloaded: NLTK's list of stop words, and WordNet for PWWS.
+
+    Lists of irregular forms are left empty: a synonym of "bought" is then not found through "buy".
+    """
     place = os.path.join(folder, "corpora", "stopwords")
     os.makedirs(place, exist_ok=True)
     with open(os.path.join(place, "english"), "w", encoding="utf-8") as file:
         file.write("\n".join(words) + "\n")
+    if wordnet is not None:
+        place = os.path.join(folder, "corpora", "wordnet")
+        shutil.copytree(wordnet, place, dirs_exist_ok=True)
+        for name in ("adj.exc", "adv.exc", "noun.exc", "verb.exc"):
+            open(os.path.join(place, name), "w").close()
+        with open(os.path.join(place, "lexnames"), "w", encoding="utf-8") as file:
+            file.writelines(f"{number:02}\t{name}\t0\n" for number, name in enumerate(LEXNAMES.split()))
+        os.makedirs(os.path.join(folder, "corpora", "omw-1.4"), exist_ok=True)
     os.environ["NLTK_DATA"] = folder
 
 
@@ -28,11 +50,12 @@ def main() -> None:
     for name in ("checkpoint", "examples", "attack", "words", "folder"):
         parser.add_argument(f"--{name}", required=True)
     parser.add_argument("--limit", type=int, required=True, help="the model's longest text, in tokens")
+    parser.add_argument("--wordnet", help="folder of WordNet's files")
     parser.add_argument("--mended", action="store_true")
     parser.add_argument("--seed", type=int, default=13)
     args = parser.parse_args()
     with open(args.words, encoding="utf-8") as file:
-        stub(args.folder, json.load(file))
+        stub(args.folder, json.load(file), args.wordnet)
     os.environ["TA_CACHE_DIR"] = args.folder
 
     import textattack

@@ -16,6 +16,7 @@ from sixfold.errors import UsageError
 from sixfold.fetch.folders import replacing
 from sixfold.models import lineage, load, save, sizes
 from sixfold.models.context import Extension, can_extend, extend, extension
+from sixfold.models.heap import give_back
 from sixfold.models.load import Loaded
 from sixfold.models.resolve import Source, resolve
 from sixfold.models.tokenizer import lone_tokenizer
@@ -204,6 +205,7 @@ def _kept_tokenizer(config: Config, context: Context, corpus: Corpus) -> Any:
     if not folder.is_dir():
         with replacing(folder) as temporary:
             _new_tokenizer(config, context, corpus).save_pretrained(temporary)
+        give_back()  # the table of words that it was learnt from
     return lone_tokenizer(folder)
 
 

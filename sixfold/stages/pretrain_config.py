@@ -39,8 +39,8 @@ _ONLY: dict[str, tuple[str, ...]] = {
 """Keys that only some objectives read."""
 
 ENCODER_VOCABULARY, DECODER_VOCABULARY = 8_000, 16_000
-MOST_CHARACTERS = 100_000_000
-"""That a tokenizer learns from. Further ones change few of its pieces, and each new word of theirs takes memory."""
+MOST_CHARACTERS = 10_000_000
+"""That a tokenizer learns from. The table of its words takes up to 100 bytes for each of them, of Chinese most."""
 
 
 class _Strict(BaseModel):
