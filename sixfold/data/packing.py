@@ -6,6 +6,8 @@ document ends is kept: the model is run so that none sees another (``models.forw
 
 from __future__ import annotations
 
+from array import array
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -28,7 +30,7 @@ def best_fit(lengths: NDArray[np.int64], capacity: int) -> Ragged:
     assert len(lengths) == 0 or (lengths.min() >= 1 and lengths.max() <= capacity)
     order = np.argsort(-lengths, kind="stable")
     block_of = np.empty(len(lengths), dtype=np.int64)
-    room: dict[int, list[int]] = {}
+    room: dict[int, array[int]] = {}  # blocks by the room in them; a list of as many takes five times the memory
     open_rooms = 0  # bit r is set where a block has room for r tokens
     blocks = done = 0
     distinct, counts = np.unique(lengths, return_counts=True)
@@ -41,7 +43,7 @@ def best_fit(lengths: NDArray[np.int64], capacity: int) -> Ragged:
                 free = room[space]
             else:  # nothing fits: as many new blocks as it takes
                 space, need = capacity, -(-left // (capacity // length))
-                free = list(range(blocks, blocks + need))
+                free = array("q", range(blocks, blocks + need))
                 blocks += need
             # The block that was the best fit stays the best fit until it has no more room for this length.
             each = min(space // length, left)
@@ -50,14 +52,14 @@ def best_fit(lengths: NDArray[np.int64], capacity: int) -> Ragged:
             del free[len(free) - full :]
             block_of[order[done : done + each * full]] = np.repeat(taken, each)
             done, left = done + each * full, left - each * full
-            room.setdefault(space - each * length, []).extend(taken)
+            room.setdefault(space - each * length, array("q")).extend(taken)
             if free and above == 0:
-                room.setdefault(space, []).extend(free)
+                room.setdefault(space, array("q")).extend(free)
             open_rooms = _flagged(open_rooms, room, space, space - each * length)
     return _grouped(block_of, order, blocks)
 
 
-def _flagged(flags: int, room: dict[int, list[int]], *spaces: int) -> int:
+def _flagged(flags: int, room: dict[int, array[int]], *spaces: int) -> int:
     for space in spaces:
         flags = flags | (1 << space) if room.get(space) else flags & ~(1 << space)
     return flags & ~1  # a full block takes nothing
