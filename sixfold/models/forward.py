@@ -1,7 +1,7 @@
 """Running a model on a flat batch: the rows' tokens laid end to end, nothing padded.
 
 Where the model's family is known (``_ROW_HEADS``), the whole batch goes through the model as one sequence: linear
-layers, norms and dropout see real tokens (and fewer than ``products.GRAIN`` that fill the batch up), and attention is
+layers, norms and dropout see real tokens (and a few that fill the batch up: ``products.rounded``), and attention is
 computed run by run over rows of equal length, so no row sees another. Any other model gets an ordinary padded batch.
 Both give the same numbers.
 

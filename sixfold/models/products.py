@@ -20,8 +20,9 @@ from torch.nn.functional import linear as plain_linear
 FEWEST_ROWS = 32
 """Below this the kernels are equally fast, and oneDNN takes longer to start."""
 
-GRAIN = 16
-"""Batches are filled up to a multiple of this: oneDNN compiles a kernel for each shape (2 ms) and keeps a thousand."""
+GRAIN, LARGE = 16, 256
+"""Batches are filled up to a multiple of this: oneDNN compiles a kernel for each shape (2 ms, and some hundred kB) and
+keeps a thousand. From ``LARGE`` tokens on it is four times as much, which they hardly feel."""
 
 
 @cache
@@ -40,7 +41,8 @@ def prefers_onednn() -> bool:
 
 def rounded(tokens: int, device: torch.device) -> int:
     """How many tokens are computed for a packed batch of so many."""
-    return -(-tokens // GRAIN) * GRAIN if device.type == "cpu" and tokens >= FEWEST_ROWS else tokens
+    grain = GRAIN if tokens < LARGE else 4 * GRAIN
+    return -(-tokens // grain) * grain if device.type == "cpu" and tokens >= FEWEST_ROWS else tokens
 
 
 def _onednn(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
