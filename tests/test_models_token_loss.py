@@ -25,6 +25,23 @@ def test_value_and_gradients_are_those_of_the_plain_loss(monkeypatch, bias, held
         torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.parametrize("held", [3 * 11, 2**20])
+def test_rows_that_fill_the_batch_up_count_nothing_and_learn_nothing(monkeypatch, held):
+    monkeypatch.setattr(token_loss, "LOGITS", held)
+    torch.manual_seed(0)
+    projection = torch.nn.Linear(5, 11)
+    hidden = torch.randn(40, 5, requires_grad=True)
+    target = torch.randint(0, 11, (37,))
+    wanted = cross_entropy(projection(hidden[:37]), target, reduction="sum")
+    expected = torch.autograd.grad(wanted, [hidden, *projection.parameters()])
+    found = token_loss.summed_cross_entropy(hidden, projection, target)
+    got = torch.autograd.grad(found, [hidden, *projection.parameters()])
+    torch.testing.assert_close(found, wanted)
+    for one, other in zip(got, expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
+    assert not got[0][37:].any()
+
+
 def test_a_frozen_head_gets_no_gradient():
     projection = torch.nn.Linear(4, 6).requires_grad_(False)
     hidden = torch.randn(3, 4, requires_grad=True)
