@@ -77,7 +77,7 @@ def measured(game: Game, weights: Sequence[Floats], rng: np.random.Generator) ->
     """
     rankings = [*weights, *rng.standard_normal((DRAWS, len(game)))]
     by_filling = []
-    for filling in game.copies:
+    for filling in sorted(game.copies, key=lambda name: name != game.filling):  # the explainers' own comes first
         by_filling.append((yield from _with(game.filled(filling), rankings)))
     of = tuple(tuple(found[place] for found in by_filling) for place in range(len(weights)))
     return Measured(of, tuple(_mean(found[len(weights) :]) for found in by_filling))

@@ -57,7 +57,7 @@ def integrated_gradients(
         if abs(delta) <= bound * max(abs(end - begin), 1e-6) or steps >= samples:
             break
         steps = min(2 * steps, samples)
-    found = np.bincount(path.owners + 1, weights=tokens, minlength=len(game) + 1)
+    found = _by_unit(path.owners, tokens, len(game))
     details = {"delta": float(delta), "steps": steps, "empty": begin, "whole": end, "elsewhere": float(found[0])}
     return Weights(found[1:], details)
 
@@ -155,7 +155,14 @@ def attention_rollout(game: Game, rng: np.random.Generator, *, samples: int = 0)
         raise ModelError("attention belongs to tokens: take words, subwords or sentences as units")
     answers = yield game.attention.query
     flows = np.concatenate(answers) / len(answers)
-    return Weights(np.bincount(game.attention.owners + 1, weights=flows, minlength=len(game) + 1)[1:])
+    return Weights(_by_unit(game.attention.owners, flows, len(game))[1:])
+
+
+def _by_unit(owners: NDArray[np.int64], tokens: Floats, units: int) -> Floats:
+    """[1 + units] the sums of tokens' weights: first of those that belong to none."""
+    sums = np.zeros(units + 1)
+    np.add.at(sums, owners + 1, tokens)
+    return sums
 
 
 def attention_of(subject: Subject, text: Text, owner: NDArray[np.int64], word: int | None = None) -> Attention:
