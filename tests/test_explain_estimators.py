@@ -97,7 +97,8 @@ def test_the_kernel_regression_on_all_coalitions_gives_shapley_values() -> None:
     expected = found(shapley.exact, game_of(6), worth).values
     np.testing.assert_allclose(found(shapley.kernel_shap, game_of(6), worth, samples=64).values, expected, atol=1e-9)
     drawn = found(shapley.kernel_shap, game_of(12), pairs(12), samples=2_000)
-    np.testing.assert_allclose(drawn.values, found(shapley.exact, game_of(12), pairs(12)).values, atol=1.0)
+    # a copy and its complement cancel what pairs of units do, so the regression is exact for them
+    np.testing.assert_allclose(drawn.values, found(shapley.exact, game_of(12), pairs(12)).values, atol=1e-6)
 
 
 def _owen_by_orders(worth: Any, tree: owen.Node, units: int) -> NDArray[np.float64]:

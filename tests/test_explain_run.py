@@ -98,9 +98,9 @@ def test_another_seed_draws_other_copies_and_agreement_is_told(folders: dict[str
     assert one.of("shap-partition").stability is None
 
 
-@pytest.mark.parametrize("name", ["classifier", "windows", "tagger", "several"])
+@pytest.mark.parametrize("name", ["classifier", "windows", "tagger", "several", "decoder"])
 def test_integrated_gradients_sum_up_to_the_difference_of_the_ends(folders: dict[str, Path], name: str) -> None:
-    subject = Subject.load(folders[name])
+    subject: Any = Decoder.load(folders[name]) if name == "decoder" else Subject.load(folders[name])
     for one in explain(subject, ["the good hotel in new york was great", TEXT], Plan(("integrated-gradients",))):
         details = one.attributions[0].details
         total = sum(one.attributions[0].weights) + details["elsewhere"]
@@ -157,12 +157,23 @@ def test_each_entity_of_a_row_is_explained_where_it_stands(folders: dict[str, Pa
         assert one.where is not None
         assert text[one.where[0] : one.where[1]].startswith(words[start])
         assert text[one.where[0] : one.where[1]].endswith(words[end - 1])
-        assert [text[a:b] for a, b in one.spans] == ["i", "love", "new\u0301", "york", "dog", "bank"]
+        assert [text[a:b] for a, b in one.spans] == ["i", "love", "new\u0301", "york", "dog", "👍", "bank"]
+
+
+def test_a_text_of_one_word_has_its_whole_worth_in_it(folders: dict[str, Path]) -> None:
+    """Without the word nothing is left: a decoder then reads a token that stands for nothing."""
+    for model in (Subject.load(folders["classifier"]), Decoder.load(folders["decoder"])):
+        (one,) = explain(
+            model, "good", Plan(("occlusion", "shap", "shap-permutation", "shap-partition", "shap-kernel"))
+        )
+        weights = [attribution.weights[0] for attribution in one.attributions]
+        assert len(one.spans) == 1
+        np.testing.assert_allclose(weights, weights[0], atol=1e-6)
 
 
 def test_a_decoders_next_token_is_explained(folders: dict[str, Path]) -> None:
     decoder = Decoder.load(folders["decoder"])
-    methods = ("occlusion", "lime", "shap", "shap-partition")
+    methods = tuple(METHODS)
     (one,) = explain(decoder, "the film was good", Plan(methods, faithful=True))
     ids = torch.tensor([decoder.tokenizer("the film was good", add_special_tokens=False)["input_ids"]])
     if decoder.frame.before:

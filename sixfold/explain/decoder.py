@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -12,19 +12,20 @@ import torch
 from numpy.typing import NDArray
 
 from sixfold.data.examples import Examples
-from sixfold.errors import DataError, UsageError
-from sixfold.explain.game import Game, Judged
-from sixfold.explain.inside import offsets_of
+from sixfold.errors import DataError, ModelError, UsageError
+from sixfold.explain.game import Attention, Floats, Game, Judged, Path
+from sixfold.explain.inside import attention_at, dotted, offsets_of
 from sixfold.explain.masking import Copies, EditCopies, TokenCopies, stand_in
 from sixfold.explain.subjects import View, sound
 from sixfold.explain.units import units_of
 from sixfold.models import load
 from sixfold.models.forward import Flat, token_logits
 from sixfold.models.head import Head
-from sixfold.models.token_loss import has_split_head, token_judged
+from sixfold.models.token_loss import has_split_head, token_judged, token_loss
 from sixfold.score.cache import Cache, Identity
 from sixfold.score.driver import Query, Search
 from sixfold.score.edited import Splicer, Tokens
+from sixfold.score.gradients import embedding_gradient
 from sixfold.score.scorer import Scorer
 from sixfold.score.subject import CACHE_BYTES
 from sixfold.tasks.contract import Ask, Batch
@@ -58,6 +59,13 @@ class Decoder:
             ModelError: it is no decoder, or cannot be used.
         """
         loaded = load(ref, Head("causal_lm"))
+        if loaded.new_weights:
+            raise ModelError(
+                "this model has no head that writes tokens",
+                where=ref,
+                found=f"{', '.join(loaded.new_weights[:3])} would be random",
+                hint="give a decoder, or a checkpoint of sixfold finetune",
+            )
         tokenizer = loaded.tokenizer
         scorer = Scorer(loaded.model, cache=Cache(cache_bytes), identity=Identity(loaded.digest))
         begin = tokenizer.bos_token_id
@@ -85,9 +93,9 @@ class Decoder:
         units = units_of(string, offsets, view.by)
         fill, spelt = stand_in(self.tokenizer)
         owners = np.full(len(tokens.ids), -1) if units.shared else units.owners(len(offsets))
-        plain = TokenCopies(tokens.ids, owners, self.frame, self.limit, "truncate")
-        masked = TokenCopies(tokens.ids, owners, self.frame, self.limit, "truncate", fill)
-        target = yield from self._target(masked, len(units), view.label)
+        plain = TokenCopies(tokens.ids, owners, self.frame, self.limit, "truncate", blank=fill)
+        masked = replace(plain, fill=fill)
+        target = yield from self._target(plain, len(units), view.label)
         copies: dict[str, Copies] = {"delete": _Asked(plain, target), "mask": _Asked(masked, target)}
         if units.shared:
             edited = EditCopies(tokens, units, plain), EditCopies(tokens, units, plain, spelt)
@@ -102,8 +110,33 @@ class Decoder:
                 copies=copies,
                 filling=view.filling or "delete",
                 scale=view.scale,
+                path=None if units.shared else self._path(masked, target),
+                attention=None if units.shared else self._attention(plain),
             )
         ]
+
+    def _path(self, masked: TokenCopies, target: int) -> Path:
+        """From a text of masks to the text; what stands before every text stays."""
+        before = np.full(len(self.frame), -1)
+        inside = np.concatenate([before, np.zeros(len(masked.ids), dtype=np.int64)])
+        whole = _Asked(replace(masked, owners=np.zeros(len(masked.ids), dtype=np.int64)), target)
+        slopes = dotted(embedding_gradient("next token", _inputs, _loss, (len(self.frame), 0), path=True))
+
+        def points(along: Sequence[float]) -> Query:
+            examples = whole.examples(np.ones((len(along), 1), dtype=np.bool_))
+            examples = examples.with_column("along", np.array(along, dtype=np.float32))
+            return Query(examples.with_column("baseline", np.full(len(along), masked.fill)), slopes)
+
+        def worth(answers: Sequence[NDArray], examples: Examples) -> Floats:
+            return np.stack(answers)[:, 0].astype(np.float64)
+
+        ends = Query(whole.examples(np.array([[True], [False]])), NEXT)
+        return Path(points, ends, worth, np.concatenate([before, masked.owners]), inside >= 0)
+
+    def _attention(self, plain: TokenCopies) -> Attention:
+        whole = plain.examples(np.ones((1, int(plain.owners.max()) + 1), dtype=np.bool_))
+        owners = np.concatenate([np.full(len(self.frame), -1), plain.owners])
+        return attention_at(whole, whole.lengths - 1, NEXT, owners)
 
     def _target(self, copies: TokenCopies, units: int, label: str | None) -> Search[int]:
         if label is not None:
@@ -153,6 +186,13 @@ def _read(model: Any, batch: Batch) -> list[NDArray]:
         losses = torch.nn.functional.cross_entropy(lines, batch["wanted"], reduction="none")
         right = lines.argmax(-1) == batch["wanted"]
     return list(torch.stack([-losses.float(), right.float()], dim=1).cpu().numpy())
+
+
+def _loss(model: Any, batch: Batch) -> torch.Tensor:
+    if has_split_head(model):
+        return token_loss(model, batch["flat"], (batch["ends"], batch["wanted"]))[0]
+    lines = token_logits(model, batch["flat"])[batch["ends"]].float()
+    return torch.nn.functional.cross_entropy(lines, batch["wanted"], reduction="sum")
 
 
 def _read_best(model: Any, batch: Batch) -> list[NDArray]:

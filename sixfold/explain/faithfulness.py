@@ -108,7 +108,7 @@ def _with(game: Game, rankings: Sequence[Floats]) -> Search[list[Faithful]]:
 def top(weights: Floats) -> Kept:
     """[bins, units] the heaviest units: those that speak most for the answer; of equals the first."""
     place = np.argsort(np.argsort(-weights, kind="stable"), kind="stable")
-    return place < np.array([[ceil(share * len(weights))] for share in BINS])
+    return place < np.array([[ceil(round(share * len(weights), 9))] for share in BINS])
 
 
 def kendall(first: Floats, second: Floats) -> float | None:

@@ -170,13 +170,18 @@ def attention_of(subject: Subject, text: Text, owner: NDArray[np.int64], word: i
     whole = subject.examples(text, [()])
     if word is None:
         lengths = whole.lengths
-        causal = bool(getattr(subject.scorer.model.config, "is_decoder", False)) or not subject.frame.before
-        places = lengths - 1 if causal else np.zeros(len(lengths), dtype=np.int64)
+        reads_last = hasattr(subject.scorer.model, "score")  # the head of decoders in transformers
+        places = lengths - 1 if reads_last else np.zeros(len(lengths), dtype=np.int64)
     else:
         where = [np.flatnonzero(numbers == word) for numbers in whole.ragged("word")]
         firsts = whole.ragged("place")
         places = np.array([firsts[w][at[0]] if len(at) else 0 for w, at in enumerate(where)], dtype=np.int64)
-    return Attention(Query(whole.with_column("read_at", places), rollout_question(subject.task.question())), owner)
+    return attention_at(whole, places, subject.task.question(), owner)
+
+
+def attention_at(whole: Examples, places: NDArray[np.int64], of: Ask, owner: NDArray[np.int64]) -> Attention:
+    """The question of rollout for examples whose answer is read at ``places``."""
+    return Attention(Query(whole.with_column("read_at", places), rollout_question(of)), owner)
 
 
 def rollout_question(of: Ask) -> Ask:

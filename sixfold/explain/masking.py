@@ -68,6 +68,7 @@ class TokenCopies:
         around: the special tokens around a text.
         limit: tokens an example may have; ``on_long`` is what happens to a longer one.
         fill: stands in a missing token's place; None leaves it out.
+        blank: stands for a copy of which nothing is left, where no special token is around a text.
     """
 
     ids: NDArray[np.int32]
@@ -76,6 +77,7 @@ class TokenCopies:
     limit: int
     on_long: OnLong
     fill: int | None = None
+    blank: int = 0
 
     def examples(self, kept: Kept) -> Examples:
         there = _there(kept, self.owners)
@@ -88,6 +90,9 @@ class TokenCopies:
     def _framed(self, values: NDArray[np.int32], lengths: NDArray[np.int64]) -> Examples:
         """Rows, end to end, as examples within the limit."""
         before, after = len(self.around.before), len(self.around.after)
+        if not len(self.around) and not lengths.all():
+            values = np.insert(values, np.cumsum(lengths)[lengths == 0], np.int32(self.blank))
+            lengths = np.maximum(lengths, 1)
         ends = np.cumsum(lengths)
         if lengths.max(initial=0) + len(self.around) > self.limit:
             parts, _ = pieces(lengths.tolist(), self.limit, self.around, self.on_long)

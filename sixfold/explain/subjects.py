@@ -16,7 +16,7 @@ from sixfold.errors import DataError, UsageError, unknown
 from sixfold.explain.game import Floats, Game, Judged, Scale
 from sixfold.explain.inside import attention_of, offsets_of, path_of, windowed
 from sixfold.explain.masking import FILLINGS, Copies, EditCopies, RowCopies, TokenCopies, patient, stand_in
-from sixfold.explain.units import Units, units_of
+from sixfold.explain.units import Units, matters, units_of
 from sixfold.metrics.tagging import parts
 from sixfold.score.driver import Search
 from sixfold.score.edited import Tokens
@@ -111,7 +111,7 @@ def _of_text(subject: Subject, string: str, view: View) -> Search[list[Game]]:
             units=units,
             label=task.labels[label],
             ask=task.question(),
-            judge=_label_judge(subject, label, holds=bool(probabilities.argmax() == label)),
+            judge=_label_judge(subject, label, probabilities),
             copies=copies,
             filling=view.filling or "delete",
             scale=view.scale,
@@ -131,22 +131,30 @@ def token_copies(tokens: Tokens, units: Units, model: Subject) -> dict[str, Copi
     """By filling, the copies of a text that is one run of tokens."""
     fill, spelt = stand_in(model.tokenizer)
     owners = units.owners(len(tokens.ids)) if not units.shared else np.full(len(tokens.ids), -1)
-    plain = TokenCopies(tokens.ids, owners, model.frame, model.limit, patient(model.on_long))
+    plain = TokenCopies(tokens.ids, owners, model.frame, model.limit, patient(model.on_long), blank=fill)
     if units.shared:
         return {"delete": EditCopies(tokens, units, plain), "mask": EditCopies(tokens, units, plain, spelt)}
     return {"delete": plain, "mask": replace(plain, fill=fill)}
 
 
-def _label_judge(subject: Subject, label: int, *, holds: bool) -> Callable[[Sequence[NDArray], Examples], Judged]:
-    """Judges copies by a label. What holds is the answer as it is: that the label is given, or that it is not."""
+def _label_judge(subject: Subject, label: int, whole: Floats) -> Callable[[Sequence[NDArray], Examples], Judged]:
+    """Judges copies by a label. What holds is the answer to the whole text: that the label is given, or that it is not.
+
+    Args:
+        whole: [classes] the probabilities of the whole text.
+    """
     task = subject.task
     assert isinstance(task, TextClassification)
     cut = (task.thresholds or (0.5,) * len(task.labels))[label] if task.several else 0.0
 
+    def given(found: Floats) -> NDArray[np.bool_]:
+        return found[:, label] >= cut if task.several else found.argmax(axis=1) == label
+
+    was = given(whole[None])
+
     def judge(answers: Sequence[NDArray], examples: Examples) -> Judged:
         found = task.probabilities(task.joined(answers, examples))
-        given = found[:, label] >= cut if task.several else (found.argmax(axis=1) == label) == holds
-        return Judged(found[:, label], given)
+        return Judged(found[:, label], given(found) == was)
 
     return judge
 
@@ -228,7 +236,7 @@ def _row_units(
     ends = np.cumsum(lengths)
     offsets = np.repeat(np.array(spans, dtype=np.int64).reshape(-1, 2), lengths, axis=0)
     if by == "words":
-        kept = [place for place, (start, end) in enumerate(spans) if any(map(str.isalnum, string[start:end]))]
+        kept = [place for place, (start, end) in enumerate(spans) if matters(string[start:end])]
         kept = kept or list(range(len(spans)))
         ranges = np.stack([ends - lengths, ends], axis=1)[kept]
         units = Units(tuple(spans[place] for place in kept), ranges)

@@ -102,12 +102,12 @@ def worded(text: str) -> list[Span]:
     A text of nothing else has its marks.
     """
     found = words(text)
-    kept = [span for span in found if any(map(_counts, text[span.start : span.end]))]
-    return kept or found
+    return [span for span in found if matters(text[span.start : span.end])] or found
 
 
-def _counts(letter: str) -> bool:
-    return letter.isalnum() or unicodedata.category(letter) == "So"
+def matters(word: str) -> bool:
+    """Whether a word is more than punctuation."""
+    return any(letter.isalnum() or unicodedata.category(letter) == "So" for letter in word)
 
 
 def _letters(text: str) -> list[Span]:

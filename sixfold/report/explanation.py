@@ -112,7 +112,7 @@ def _standings(some: Sequence[Result], how: str) -> Table:
         Column("Explainer"),
         Column("Comprehensiveness", "range", percent=False),
         Column("Sufficiency", "range", percent=False),
-        Column("Gain over chance", "interval", percent=False),
+        Column("Gain over chance", "range", percent=False),
         Column("Log-odds", "number"),
         Column("Agreement", "number"),
         Column("Stability", "number"),
