@@ -245,6 +245,14 @@ def test_a_model_without_a_head_is_told(folders: dict[str, Path], base: Path) ->
         Decoder.load(base)
 
 
+def test_words_behind_what_the_model_reads_are_counted(tmp_path: Path) -> None:
+    subject = Subject.load(classifier(tmp_path, limit=8, on_long="truncate"))
+    found = explain(subject, ["the film was good", "the film was good and the book was bad"], Plan(("occlusion",)))
+    assert [one.beyond for one in found] == [0, 3]
+    assert "reads none of the last 3" in found._repr_html_()
+    assert found._repr_html_().count("<div>") == 2
+
+
 def test_an_explanation_shows_itself_and_is_plain_data(folders: dict[str, Path]) -> None:
     subject = Subject.load(folders["classifier"])
     (one,) = explain(subject, "a <b>good</b> film & <script>", Plan(faithful=True, seeds=2))

@@ -11,6 +11,9 @@ from sixfold.explain import shown
 from sixfold.explain.faithfulness import Faithful
 from sixfold.text import Span
 
+SHOWN = 50
+"""Explanations that a notebook shows."""
+
 
 @dataclass(frozen=True)
 class Attribution:
@@ -55,6 +58,7 @@ class Explanation:
         chance: the figures of random weights, one a filling, where they were asked for.
         where: of an entity, its characters.
         unseen: parts of the text of which the tokenizer leaves no token.
+        beyond: units behind what the model reads of so long a text.
         number: which of the texts that were given it is.
         flips: [units] whether the answer is another one without the unit, where that was asked for.
     """
@@ -68,6 +72,7 @@ class Explanation:
     chance: tuple[Faithful, ...] = ()
     where: tuple[int, int] | None = None
     unseen: tuple[Span, ...] = ()
+    beyond: int = 0
     number: int = 0
     flips: tuple[bool, ...] = ()
 
@@ -92,6 +97,7 @@ class Explanation:
             "spans": [list(span) for span in self.spans],
             "where": None if self.where is None else list(self.where),
             "unseen": [list(span) for span in self.unseen],
+            "beyond": self.beyond,
             "flips": list(self.flips),
             "chance": [one.to_dict() for one in self.chance],
             "attributions": [one.to_dict() for one in self.attributions],
@@ -99,6 +105,14 @@ class Explanation:
 
     def _repr_html_(self) -> str:
         return shown.html_of(self)
+
+
+class Explanations(list[Explanation]):
+    """Explanations in the order of the texts; shows itself in Jupyter."""
+
+    def _repr_html_(self) -> str:
+        more = f"<p>… and {len(self) - SHOWN:,} more</p>" if len(self) > SHOWN else ""
+        return "".join(map(shown.html_of, self[:SHOWN])) + more
 
 
 def _finite(value: float) -> float | None:

@@ -88,6 +88,7 @@ class Game:
         filling: the one that explainers use.
         scale: what a coalition is worth: the probability of the answer, or its log-odds.
         where: of an entity, its characters.
+        beyond: units behind what the model reads of so long a text; it sees them in copies that have become shorter.
         path, attention: for explainers that look inside; None where the model does not let them.
     """
 
@@ -100,6 +101,7 @@ class Game:
     filling: str = "delete"
     scale: Scale = "probability"
     where: tuple[int, int] | None = None
+    beyond: int = 0
     path: Path | None = field(default=None, repr=False)
     attention: Attention | None = field(default=None, repr=False)
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from sixfold.errors import DataError, UsageError
 from sixfold.explain import subjects
-from sixfold.explain.attribution import Attribution, Explanation
+from sixfold.explain.attribution import Attribution, Explanation, Explanations
 from sixfold.explain.decoder import Decoder
 from sixfold.explain.faithfulness import Faithful, Measured, agreement, measured
 from sixfold.explain.game import Floats, Game, Weights
@@ -69,7 +69,7 @@ class Skipped:
 
 def explain(
     model: Subject | Decoder, texts: Given | Sequence[Given], plan: Plan | None = None, *, at_once: int = AT_ONCE
-) -> list[Explanation]:
+) -> Explanations:
     """Explain a text, or several; a row of words has an explanation for each entity that the model finds.
 
     Args:
@@ -84,7 +84,7 @@ def explain(
     """
     given = [texts] if isinstance(texts, str) else texts
     found = sorted(explained(model, given, plan or Plan(), at_once=at_once), key=lambda pair: pair[0])
-    return [one for _, some in found for one in some]
+    return Explanations(one for _, some in found for one in some)
 
 
 def explained(
@@ -150,6 +150,7 @@ def _of_game(game: Game, number: int, plan: Plan) -> Search[Explanation]:
         chance=judged.chance,
         where=game.where,
         unseen=game.units.unseen,
+        beyond=game.beyond,
         number=number,
         flips=tuple((~found.holds[1:]).tolist()),
     )

@@ -67,7 +67,8 @@ def _head(explanation: Explanation) -> str:
     if explanation.where is not None:
         start, end = explanation.where
         what = f"{explanation.text[start:end]}: {what}"
-    return f"{visible(what)} ({explanation.probability:.1%})"
+    cut = f"; the model reads none of the last {explanation.beyond}" if explanation.beyond else ""
+    return f"{visible(what)} ({explanation.probability:.1%}{cut})"
 
 
 def _style(weight: float, strength: float) -> Style:

@@ -115,10 +115,18 @@ def _of_text(subject: Subject, string: str, view: View) -> Search[list[Game]]:
             copies=copies,
             filling=view.filling or "delete",
             scale=view.scale,
+            beyond=_beyond(subject, units),
             path=None if owners is None else path_of(subject, text, owners, label),
             attention=None if owners is None else attention_of(subject, text, owners),
         )
     ]
+
+
+def _beyond(subject: Subject, units: Units) -> int:
+    """Units of which the model reads nothing, because long texts are cut."""
+    if subject.on_long == "window":
+        return 0
+    return int((units.ranges[:, 0] >= subject.limit - len(subject.frame)).sum())
 
 
 def _label(name: str, labels: Sequence[str]) -> int:
@@ -198,6 +206,7 @@ def _of_row(subject: Subject, row: Sequence[str], view: View, given: str | None)
                 filling="mask",
                 scale=view.scale,
                 where=place,
+                beyond=_beyond(subject, units),
                 path=path_of(subject, text, owners, wanted.tolist()),
                 attention=attention_of(subject, text, owners, start),
             )

@@ -69,7 +69,9 @@ def _group(one: Result, result: Result) -> Block:
     if one["where"] is not None:
         start, end = one["where"]
         title = f"{one['text'][start:end]}: {title}"
-    blocks: list[Block] = [Panels(tuple(_marked(one, attribution) for attribution in one["attributions"]))]
+    cut = f"The text is longer than the model reads: it sees none of the last {one['beyond']:,} parts."
+    blocks: list[Block] = [Notice("warning", cut)] if one["beyond"] else []
+    blocks.append(Panels(tuple(_marked(one, attribution) for attribution in one["attributions"])))
     for other in result.get("sentences", []):
         if (other["number"], other["where"]) == (one["number"], one["where"]):
             marked = tuple(_marked(other, attribution, "by sentences") for attribution in other["attributions"])
