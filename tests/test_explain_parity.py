@@ -33,8 +33,8 @@ def subject(own_home: None, tmp_path_factory: pytest.TempPathFactory) -> Subject
     return Subject.load(classifier(tmp_path_factory.mktemp("a")))
 
 
-def game_on(subject: Subject, text: str) -> Game:
-    (game,) = alone(games(subject, text, View()), {"subject": subject.scorer})
+def game_on(subject: Subject, by: str) -> Game:
+    (game,) = alone(games(subject, TEXT, View(by=by)), {"subject": subject.scorer})
     return game
 
 
@@ -49,7 +49,7 @@ def test_lime_gives_the_weights_of_lime(subject: Subject) -> None:
         return subject.probabilities(np.stack(subject.whole(strings)))
 
     explainer = LimeTextExplainer(class_names=subject.task.labels, random_state=0)
-    game = game_on(subject, TEXT)
+    game = game_on(subject, "words")
     label = subject.task.labels.index(game.label)
     theirs = explainer.explain_instance(TEXT, probabilities, labels=(label,), num_features=len(words), num_samples=300)
     kept = np.array([[word in string.split() for word in words] for string in asked])
@@ -109,7 +109,7 @@ def test_integrated_gradients_are_those_of_captum(subject: Subject) -> None:
     table: Any = model.get_input_embeddings()
     masked = ids.clone()
     masked[:, 1:-1] = tokenizer.mask_token_id
-    game = game_on(subject, TEXT)
+    game = game_on(subject, "subwords")
     label = subject.task.labels.index(game.label)
 
     def log_probability(embedded: torch.Tensor) -> torch.Tensor:

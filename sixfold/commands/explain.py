@@ -204,11 +204,9 @@ def _rows(model: Subject | Decoder, plan: Plan) -> tuple[list[Any], dict[str, An
     if name not in read:
         raise unknown("split", name, list(read))
     inputs = [column for column in task.columns if not column.target]
-    known = {
-        column.role: named
-        for column in inputs
-        if (named := getattr(model, "columns", {}).get(column.role)) in read[name].column_names
-    }
+    usual: Mapping[str, str] = getattr(model, "columns", {})
+    roles = {column.role for column in inputs}
+    known = {role: column for role, column in usual.items() if role in roles and column in read[name].column_names}
     one = datasets.DatasetDict({name: read[name]})
     checked = checking.check(one, inputs, {**known, **plan.columns}, allow=["overlaps"])
     rows = checking.apply(one, checked).rows[name]
