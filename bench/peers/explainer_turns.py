@@ -66,7 +66,7 @@ class Model:
 def by_lime(model: Model, text: str, samples: int):
     from lime.lime_text import LimeTextExplainer
 
-    explainer = LimeTextExplainer(bow=False, random_state=0)
+    explainer = LimeTextExplainer(random_state=0)
     found = explainer.explain_instance(
         text, model.probabilities, top_labels=1, num_features=10_000, num_samples=samples
     )
@@ -75,8 +75,8 @@ def by_lime(model: Model, text: str, samples: int):
     spans = []
     for feature, weight in found.as_map()[label]:
         word = positions.word(feature)
-        (start,) = np.atleast_1d(positions.string_position(feature))
-        spans.append([int(start), int(start) + len(word), float(weight)])
+        for start in np.atleast_1d(positions.string_position(feature)).tolist():  # a word, wherever it stands
+            spans.append([start, start + len(word), float(weight)])
     return label, spans
 
 
