@@ -381,6 +381,66 @@ def attack(
 
 
 @app.command()
+def explain(
+    checkpoint: Annotated[str, typer.Argument(help="A checkpoint, or a run's folder; or a decoder.")],
+    text: Annotated[str | None, typer.Argument(help="The text whose answer is explained.")] = None,
+    data: Annotated[
+        str | None, typer.Option(help="Rows in place of a text: file, folder, glob, catalogue name, or hf:owner/name.")
+    ] = None,
+    methods: Annotated[
+        list[str] | None, typer.Option("--method", help="occlusion, lime, shap, integrated-gradients ...; repeatable.")
+    ] = None,
+    by: Annotated[str, typer.Option(help="What is marked: words, subwords, sentences or characters.")] = "words",
+    label: Annotated[
+        str | None, typer.Option("--class", help="The answer that is explained; the model's own unless given.")
+    ] = None,
+    filling: Annotated[
+        str | None, typer.Option(help="How parts are taken away: delete, or mask (always, where words are tagged).")
+    ] = None,
+    samples: Annotated[
+        int | None, typer.Option(help="Copies of each text; each method's own number otherwise.")
+    ] = None,
+    window: Annotated[int, typer.Option(help="Of occlusion: neighbours that are left out together.")] = 1,
+    split: Annotated[str | None, typer.Option(help="Which split; test if there is one.")] = None,
+    examples: Annotated[int, typer.Option(help="Rows to explain, drawn by the seed.")] = 100,
+    column: Columns = None,
+    encoding: Encoding = None,
+    seed: Annotated[int, typer.Option(help="Everything random follows from it.")] = 0,
+    html: Annotated[Path | None, typer.Option(help="Write one self-contained HTML page here too.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+) -> None:
+    """Why a model answers so: a text's words coloured by weight; of a file, words that matter and shortcuts."""
+    from sixfold.commands.explain import Plan, page
+    from sixfold.commands.explain import run as command
+    from sixfold.report.page import write
+    from sixfold.stages.context import as_json
+
+    plan = Plan(
+        checkpoint,
+        text,
+        data,
+        tuple(methods or ()),
+        by=by,
+        label=label,
+        filling=filling,
+        samples=samples,
+        window=window,
+        split=split,
+        columns=_pairs(column),
+        encoding=encoding,
+        examples=examples,
+        seed=seed,
+    )
+    console = _console(stderr=json)
+    found = command(plan, console=console, quiet=json)
+    if json:
+        sys.stdout.write(as_json(found.result) + "\n")
+    if html is not None:
+        write(page(found), html)
+        console.print(f"report: {html}")
+
+
+@app.command()
 def augment(
     source: Source,
     out: Annotated[Path, typer.Option(help="The file that is written, a .jsonl.")],

@@ -5,7 +5,7 @@ They are asked for like any other answer, so many texts and many points of a pat
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -65,7 +65,32 @@ def gradient_query(
 
 
 def _question(subject: Subject, *, path: bool) -> Ask:
-    inputs, edges = subject.task.question().collate, (len(subject.frame.before), len(subject.frame.after))
+    kind = "one of several labels" if getattr(subject.task, "several", False) else subject.task.name
+    edges = len(subject.frame.before), len(subject.frame.after)
+
+    def loss(model: nn.Module, batch: Batch) -> Tensor:
+        return _loss(subject.task, model, batch)
+
+    return embedding_gradient(kind, subject.task.question().collate, loss, edges, path=path)
+
+
+def embedding_gradient(
+    kind: str,
+    inputs: Callable[[Examples], Batch],
+    loss: Callable[[nn.Module, Batch], Tensor],
+    edges: tuple[int, int],
+    *,
+    path: bool,
+) -> Ask:
+    """The question for a loss's gradient; answers as of ``gradient_query``.
+
+    Args:
+        kind: names the loss.
+        inputs: examples to a batch. Their column ``wanted`` is what the loss is of; with a path, ``along`` and
+            ``baseline`` say how far and from where.
+        loss: summed over the batch, whose rows do not see each other.
+        edges: special tokens before and after a text, which a path leaves as they are.
+    """
 
     def collate(examples: Examples) -> Batch:
         batch = inputs(examples)
@@ -79,12 +104,11 @@ def _question(subject: Subject, *, path: bool) -> Ask:
     def read(model: nn.Module, batch: Batch) -> list[NDArray]:
         flat: Flat = batch["flat"]
         with _embedded(model, batch) as found:
-            loss = _loss(subject.task, model, batch)
-        (slope,) = torch.autograd.grad(loss, found.output)
+            total = loss(model, batch)
+        (slope,) = torch.autograd.grad(total, found.output)
         tokens = slope[_places(slope, flat)].float().cpu()
         return [part.numpy() for part in tokens.split(list(flat.lengths))]
 
-    kind = "one of several labels" if getattr(subject.task, "several", False) else subject.task.name
     return Ask(f"embedding gradient, {kind}, path: {path}", collate, read, gradients=True)
 
 
