@@ -43,6 +43,7 @@ class Entity:
         score: between 0 and 1.
         reason: why it is taken for one, in words.
         whole: False where it was longer than its recogniser looks ahead, so that its value was not checked.
+        goes_on: only in streams: more of the entity before it, whose end has only now come.
     """
 
     start: int
@@ -51,3 +52,4 @@ class Entity:
     score: float
     reason: str
     whole: bool = True
+    goes_on: bool = False

@@ -25,8 +25,10 @@ LEAD = 64
 """Characters of a word before a trigger in which a candidate may start: an address before its @."""
 REACH = 2 * LONGEST + 8
 """Characters behind a place that decide about closed candidates that start there, and about better ones in them."""
-BACK = CONTEXT + LEAD + 8
+BACK = CONTEXT + 8
 """Characters before a place that decide about it."""
+ENDING = 64
+"""No row's end is longer: characters that are kept while the end of an over-long candidate is looked for."""
 SURE = 0.9
 """A candidate with at least this score is not given up for one that starts inside it."""
 
@@ -48,6 +50,7 @@ _CUES = {
     "-": "----BEGIN ",
     "w": r"ww\.",
     "h": "f_",
+    "e": "yJ",
 }
 _TWO_CAPITALS = re.compile(r"(?<![A-Za-z0-9_])[A-Z]{2} ")
 _MONTHS = "Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec"
@@ -122,17 +125,28 @@ class Wait(Exception):  # noqa: N818 (no error: more text is needed)
 class Scanner:
     """Goes through a text that may still grow.
 
-    ``place`` is where it stands: what lies before is settled. Texts are given folded.
+    Texts are given folded.
+
+    Attributes:
+        rows: what is looked for.
+        least: the score from which a candidate counts.
+        place: where it stands: what lies before is settled.
+        skipping: the row whose over-long candidate has not ended yet. Its entity was told, up to ``place``.
+        tried: candidates that were looked at: what the time is proportional to.
     """
 
     rows: Table
     least: float = LEAST
     place: int = 0
+    skipping: Recogniser | None = None
     tried: int = 0
-    """Rows' candidates that were looked at: what the time is proportional to."""
 
     def entities(self, text: str, final: bool) -> Iterator[Entity]:
         """What is found from ``place`` on, as far as it is settled; ``place`` is then the first unsettled character."""
+        if self.skipping is not None:
+            yield self._skipped(text, final)
+            if self.skipping is not None:
+                return
         at = self.place
         while True:
             trigger = TRIGGER.search(text, at)
@@ -150,9 +164,26 @@ class Scanner:
             if found is None:
                 at = self.place = trigger.end() if text[first] in _IN_WORD else first + 1
             else:
-                yield found
                 at = self.place = found.end
+                yield found
+                if self.skipping is not None:
+                    return
         self.place = len(text) if final else max(self.place, self._lead(text, max(at, len(text) - TRIGGER_LENGTH)))
+
+    def forget(self, count: int) -> None:
+        """The first characters of the text were taken away."""
+        self.place -= count
+
+    def _skipped(self, text: str, final: bool) -> Entity:
+        """More of an over-long candidate, up to its end if that has come."""
+        row, start = self.skipping, self.place
+        assert row is not None
+        assert row.end_regex is not None
+        ended = row.end_regex.search(text, start)
+        if ended is not None or final:
+            self.skipping = None
+        self.place = _end_so_far(text, start, ended, final)
+        return Entity(start, self.place, row.type, row.score, row.name, whole=False, goes_on=True)
 
     def _lead(self, text: str, at: int) -> int:
         """The first place before ``at`` where a candidate may start that has its trigger there."""
@@ -217,7 +248,7 @@ class Scanner:
             if ended is not None:
                 end = ended.end()
             elif len(text) > start + row.look_ahead:
-                return self._endless(row, text, first, match.end())
+                return self._endless(row, text, first, match.end(), final)
             elif final:
                 end = len(text)
             else:
@@ -232,11 +263,20 @@ class Scanner:
         score, reason = row.judged(text, start)
         return Entity(first, first + len(value), row.type, score, reason)
 
-    def _endless(self, row: Recogniser, text: str, first: int, head: int) -> Entity:
+    def _endless(self, row: Recogniser, text: str, first: int, head: int, final: bool) -> Entity:
         assert row.end_regex is not None
         ended = row.end_regex.search(text, head)
-        end = len(text) if ended is None else ended.end()
-        return Entity(first, end, row.type, row.score, f"{row.name}: longer than {row.look_ahead:,} characters", False)
+        if ended is None and not final:
+            self.skipping = row
+        end = _end_so_far(text, head, ended, final)
+        reason = f"{row.name}: longer than {row.look_ahead:,} characters"
+        return Entity(first, end, row.type, row.score, reason, whole=False)
+
+
+def _end_so_far(text: str, after: int, ended: re.Match[str] | None, final: bool) -> int:
+    if ended is not None:
+        return ended.end()
+    return len(text) if final else max(after, len(text) - ENDING)
 
 
 def _rank(found: Entity) -> tuple[float, int]:
