@@ -154,15 +154,17 @@ class Scanner:
                 break
             first = trigger.start()
             if not final and first + REACH > len(text):
-                self.place = self._lead(text, first) if text[first] in _IN_WORD else first
+                self.place = self._lead(text, first)
                 return
             try:
                 found = self._around(text, first, trigger.end(), final)
             except Wait:
-                self.place = self._lead(text, first) if text[first] in _IN_WORD else first
+                self.place = self._lead(text, first)
                 return
             if found is None:
-                at = self.place = trigger.end() if text[first] in _IN_WORD else first + 1
+                at = first + 1
+                if text[first] in _IN_WORD:  # of a cue, the word around it was not tried
+                    at = self.place = trigger.end()
             else:
                 at = self.place = found.end
                 yield found

@@ -29,8 +29,8 @@ CHINESE = (
     Recogniser(
         name="unified social credit code",
         type="company_code",
-        starts="123456789AN",
-        pattern=r"[1-9AN][1-9]\d{6}[0-9A-HJ-NPQRTUWXY]{10}",
+        starts="159ANY",
+        pattern=r"[159ANY][1-9]\d{6}[0-9A-HJ-NPQRTUWXY]{10}",
         check=checks.company_code,
         checked="checksum is right",
         context=("信用代码", "税号", "营业执照"),

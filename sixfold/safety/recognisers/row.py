@@ -12,6 +12,8 @@ LONGEST = 80
 """Characters that a closed candidate may have: a row without ``ends`` may not look further ahead."""
 CONTEXT = 64
 """Characters before a candidate in which its context words are looked for."""
+NEAR = 24
+"""Those in which words against it are looked for."""
 
 Start = Literal["digit", "letter", "mark"]
 
@@ -94,7 +96,7 @@ class Recogniser:
                 pass
         if against is not None:
             refuted = None
-            for refuted in against.finditer(text, first, start):
+            for refuted in against.finditer(text, max(0, start - NEAR), start):
                 pass
             if refuted and (found is None or refuted.start() > found.start()):
                 return self.score * 0.4, f"{told}, but {refuted[0]!r} before it"

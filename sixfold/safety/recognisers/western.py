@@ -6,8 +6,8 @@ from sixfold.safety.recognisers import checks
 from sixfold.safety.recognisers.row import Recogniser
 
 _ORDERS = ("order", "tracking", "invoice", "serial", "part no", "订单", "单号", "编号", "流水")
-_PHONES = ("phone", "tel", "telephone", "call", "calling", "mobile", "cell", "fax", "number is", "contact", "reach",
-           "ring", "sms", "text me", "whatsapp", "电话", "手机", "联系", "传真")  # fmt: skip
+_PHONES = ("phone", "tel", "telephone", "call", "calling", "mobile", "cell", "fax", "contact", "reach",
+           "ring", "sms", "messages? to", "text me", "whatsapp", "电话", "手机", "联系", "传真")  # fmt: skip
 _PHONE = r"\(?\d{1,4}\)?(?:[ .\-/]{1,2}\(?\d{1,8}\)?){1,5}(?:\s?(?:x|ext\.?)\s?\d{1,6})?"
 _DAY = (
     r"(?:(?:19|20)\d{2}[\-/.年]\s?\d{1,2}[\-/.月]\s?\d{1,2}日?"
@@ -29,6 +29,20 @@ WESTERN = (
         score=0.8,
         examples=("pay with «4111 1111 1111 1111».", "«378282246310005» expired", "卡号«5500-0000-0000-0004»"),
         near_misses=("pay with 4111 1111 1111 1112", "1234567812345670", "order 4111111111111111"),
+    ),
+    Recogniser(
+        name="payment card of an unknown issuer",
+        type="card",
+        starts="digit",
+        pattern=r"\d{12,19}",
+        check=checks.luhn,
+        checked="checksum is right",
+        context=(r"\bcard", r"\bcredit", r"\bdebit"),
+        against_context=_ORDERS,
+        score=0.3,
+        with_context=0.7,
+        examples=("my credit card «060426070011» is",),
+        near_misses=("my credit card 060426070012 is", "it is 060426070011"),
     ),
     Recogniser(
         name="IBAN",
@@ -190,6 +204,17 @@ WESTERN = (
         with_context=0.65,
         examples=("call me at «9498777106»",),
         near_misses=("9498777106", "call order 9498777106"),
+    ),
+    Recogniser(
+        name="phone number",
+        type="phone",
+        starts="0123456789(",
+        pattern=rf"(?P<e>{_PHONE}|\d{{7,13}})[ \-,]{{1,2}}\(?(?:[Oo]ffice|[Ff]ax|[Cc]ell|[Mm]obile|[Hh]ome|[Ww]ork)",
+        before=r"(?<![A-Za-z0-9_])(?<![0-9][ .\-/])(?<!\+)",
+        checked="the word behind it",
+        score=0.7,
+        examples=("«416 60 039» office", "«085 175 7641»-Office", "«3660170548» (fax)"),
+        near_misses=("12 office", "416 60 039 offices"),
     ),
     Recogniser(
         name="date of birth",
