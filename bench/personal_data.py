@@ -171,7 +171,8 @@ def alone() -> None:
     empty = sum(not entities for entities in gold)
     print(f"{len(texts):,} Chinese texts, {empty} without personal data, {size:.3f} MB; {machine()}\n")
     table(gold, {"Sixfold": said}, sorted({kind for some in gold for kind, _, _ in some}))
-    print(f"\n{sum(bool(found) for found, true in zip(said, gold, strict=True) if not true)} near-misses were taken for data")
+    taken = sum(bool(found) for found, true in zip(said, gold, strict=True) if not true)
+    print(f"\n{taken} near-misses were taken for data")
     print(f"{size / seconds:.3f} MB/s")
 
 
@@ -184,7 +185,9 @@ def main() -> None:
     else:
         parser.add_argument("--chinese", action="store_true")
         parser.add_argument("--ours", action="store_true", help="without Presidio")
-        parser.add_argument("--spacy", default="", help="a spaCy model in Presidio's environment; patterns alone without")
+        parser.add_argument(
+            "--spacy", default="", help="a spaCy model in Presidio's environment; patterns alone without"
+        )
         parser.add_argument("--spacy-package", default="", help="what pip installs for it")
         parser.add_argument("--least", type=float, default=0.35)
         parser.add_argument("--slices", type=int, default=5)

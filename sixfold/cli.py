@@ -431,7 +431,9 @@ def mask(
     ] = None,
     key: Annotated[Path | None, typer.Option(help="The file with the key of hash, pseudonym and the vault.")] = None,
     vault: Annotated[Path | None, typer.Option(help="An encrypted file that keeps what was masked.")] = None,
-    days: Annotated[float | None, typer.Option(help="Of a new vault: how long it may be opened; 30 unless given.")] = None,
+    days: Annotated[
+        float | None, typer.Option(help="Of a new vault: how long it may be opened; 30 unless given.")
+    ] = None,
     restore: Annotated[bool, typer.Option("--restore", help="Put back what the vault holds.")] = False,
     names: Annotated[
         list[str] | None, typer.Option(help="A checkpoint for entities that finds names; repeatable.")
@@ -461,7 +463,9 @@ def mask(
         told.print(command.told(command.file(plan, source, out), out), markup=False)
         return
     with command.output() as stream:
-        work = command.to_stream(plan, sys.stdin.buffer, stream) if source == "-" else command.file(plan, source, stream)
+        work = (
+            command.to_stream(plan, sys.stdin.buffer, stream) if source == "-" else command.file(plan, source, stream)
+        )
         told.print(command.told(work), markup=False)
 
 

@@ -3,20 +3,33 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import openpyxl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from test_cli import Command, sixfold  # noqa: F401 (a fixture)
-from tiny_runs import start, write_conll, write_csv
+from test_cli import Command
+from test_docs import code, table
+from test_readme import ROOT, blocks
+from tiny_runs import environment, start, write_conll, write_csv
+
+from sixfold.safety import TYPES
+from sixfold.safety.policy import HOWS
 
 pytestmark = pytest.mark.usefixtures("own_home")
 
 ROWS = [{"id": "1", "text": "电话13800138000，急"}, {"id": "2", "text": 'mail bob@x.org, "now"'}]
 SHOWN = [{"id": "1", "text": "电话[PHONE]，急"}, {"id": "2", "text": 'mail [EMAIL], "now"'}]
+
+
+@pytest.fixture
+def sixfold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    return Command(tmp_path, monkeypatch, capsys)
 
 
 @pytest.fixture
@@ -178,3 +191,44 @@ def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
     errors = process.stderr.read()
     assert process.wait(timeout=60) == 0, errors
     assert "Traceback" not in errors
+
+
+def test_what_the_page_shows_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [{"review": f"{row['text']} 好", "stars": "5"} for row in ROWS]
+    write_csv(tmp_path / "reviews.csv", rows)
+    page = blocks((ROOT / "docs/mask.md").read_text("utf-8"))
+    path = os.pathsep.join([str(tmp_path), os.environ["PATH"]])
+    (tmp_path / "sixfold").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m sixfold "$@"\n', encoding="utf-8")
+    (tmp_path / "sixfold").chmod(0o755)
+    environment_of_it = {**environment(), "PATH": path, "PYTHONPATH": str(ROOT)}
+    told = ""
+    for one in page:
+        if one.language == "bash":
+            command = ["bash", "-e", "-c", one.code]
+            done = subprocess.run(command, cwd=tmp_path, env=environment_of_it, capture_output=True, text=True)
+            assert done.returncode == 0, done.stdout + done.stderr
+            told += done.stdout
+    assert told == "我的电话是[PHONE], mail [EMAIL]\n"
+    assert (tmp_path / "restored.csv").read_text("utf-8") == (tmp_path / "reviews.csv").read_text("utf-8").replace(
+        "\r\n", "\n"
+    )
+    (shown,) = (one.code for one in page if one.language == "python")
+    exec(compile(shown, "mask.md", "exec"), {})
+    assert capsys.readouterr().out.splitlines()[-2:] == ["身份证**************002X", "my mail is [EMAIL], thanks"]
+
+
+def test_the_page_tells_every_type_and_policy() -> None:
+    text = (ROOT / "docs/mask.md").read_text("utf-8")
+    told = [code(name) for row in table(text, "## What is found") for name in row[0].split(", ")]
+    assert sorted(told) == sorted(TYPES)
+    assert [code(row[0]) for row in table(text, "## What takes its place")] == [
+        "label",
+        "redact",
+        "partial",
+        "hash",
+        "pseudonym",
+        "keep",
+    ]
+    assert {code(row[0]) for row in table(text, "## What takes its place")} == set(HOWS)

@@ -95,7 +95,12 @@ def test_a_pseudonym_is_found_again_where_its_value_stood() -> None:
 
 
 def test_names_keep_their_language() -> None:
-    for kind, value in [("person", "王小明"), ("person", "Mary Ann Smith"), ("place", "Leeds"), ("organisation", "北京大学")]:
+    for kind, value in [
+        ("person", "王小明"),
+        ("person", "Mary Ann Smith"),
+        ("place", "Leeds"),
+        ("organisation", "北京大学"),
+    ]:
         made = pseudonym(KEY, kind, value)
         assert made is not None
         assert has_han(made) == has_han(value)
@@ -121,7 +126,9 @@ def test_a_vault_restores_the_text_to_the_letter(policy: str, vault: Vault) -> N
     assert mask(TEXT, policy, key=KEY, vault=again).text == masked
 
 
-values = st.sampled_from(["a@b.co", "13800138000", "10.0.0.7", "AB 12 34 56 C", "«", "see ", "，", "10.0.0.71", "https://x.org/a"])
+values = st.sampled_from(
+    ["a@b.co", "13800138000", "10.0.0.7", "AB 12 34 56 C", "«", "see ", "，", "10.0.0.71", "https://x.org/a"]
+)
 
 
 @settings(max_examples=60, deadline=None)
@@ -187,7 +194,9 @@ def test_a_longer_lifetime_written_into_the_header_opens_nothing(vault: Vault) -
         Vault.open(vault.path, KEY, now=NOW)
 
 
-@pytest.mark.parametrize("content", [b"", b"hello", b"sixfold-vault-1\n{}\n" + b"x" * 40, b"sixfold-vault-1\nnot json\n" + b"x" * 40])
+@pytest.mark.parametrize(
+    "content", [b"", b"hello", b"sixfold-vault-1\n{}\n" + b"x" * 40, b"sixfold-vault-1\nnot json\n" + b"x" * 40]
+)
 def test_a_file_that_is_no_vault_is_told(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "v").write_bytes(content)
     with pytest.raises(DataError, match="no vault, or it is damaged"):

@@ -332,7 +332,7 @@ def told(work: Work, out: Path | None = None) -> str:
 
 @contextmanager
 def output() -> Iterator[TextIO]:
-    """Standard output as UTF-8, with line ends as they are. A reader that goes away (such as ``| head``) is no error."""
+    """Standard output as UTF-8, line ends as they are. A reader that goes away (such as ``| head``) is no error."""
     stream = io.TextIOWrapper(sys.stdout.buffer, encoding="utf-8", newline="", write_through=True)
     try:
         yield stream

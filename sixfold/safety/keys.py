@@ -34,9 +34,5 @@ def derived(key: bytes, use: str) -> bytes:
         UsageError: the user's key is too short.
     """
     if len(key) < LEAST_KEY:
-        raise UsageError(
-            f"a key has at least {LEAST_KEY} bytes", found=f"{len(key)}", hint=_MAKE
-        )
+        raise UsageError(f"a key has at least {LEAST_KEY} bytes", found=f"{len(key)}", hint=_MAKE)
     return hmac.new(key, f"sixfold {use}".encode(), hashlib.sha256).digest()
-
-

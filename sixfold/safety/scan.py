@@ -32,9 +32,11 @@ ENDING = 64
 SURE = 0.9
 """A candidate with at least this score is not given up for one that starts inside it."""
 
-_ASIDE = {ord("０") + n: ord("0") + n for n in range(10)}
-_ASIDE |= {ord("Ａ") + n: ord("A") + n for n in range(26)} | {ord("ａ") + n: ord("a") + n for n in range(26)}
-_ASIDE |= {ord("＠"): "@", ord("．"): ".", ord("－"): "-", ord("："): ":", ord("＋"): "+", ord("＝"): "="}
+_ASIDE = str.maketrans(
+    "０１２３４５６７８９＠．－：＋＝"
+    "ＡＢＣＤＥＦＧＨＩＪＫＬＭＮＯＰＱＲＳＴＵＶＷＸＹＺａｂｃｄｅｆｇｈｉｊｋｌｍｎｏｐｑｒｓｔｕｖｗｘｙｚ",
+    "0123456789@.-:+=ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz",
+)
 _WIDE = re.compile("[０-９Ａ-Ｚａ-ｚ＠．－：＋＝]")
 
 _LEAD_CHARACTER = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._%+-(")

@@ -52,7 +52,8 @@ def mask(
     """
     replacer = Replacer(_policy(policy), key, vault)
     found = find(text, types=types, names=names, least=least)
-    out, done = [], 0
+    out: list[str] = []
+    done = 0
     for one in found:
         out += (text[done : one.start], replacer.replaced(one, text[one.start : one.end]))
         done = one.end

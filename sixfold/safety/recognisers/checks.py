@@ -9,6 +9,7 @@ import datetime
 import ipaddress
 import re
 from functools import lru_cache
+from typing import Any
 
 _NO_DIGIT = re.compile(r"\D+")
 _SEPARATORS = re.compile(r"[ \t.\-/()]+")
@@ -47,7 +48,7 @@ def resident_id(value: str) -> bool:
     """Checksum, date, and region of a mainland-China identity number."""
     from stdnum.cn.ric import is_valid
 
-    return bool(is_valid(value)) and not "2100" <= value[6:10]
+    return bool(is_valid(value)) and not value[6:10] >= "2100"
 
 
 def company_code(value: str) -> bool:
@@ -131,14 +132,20 @@ def _is_day(year: int, month: int, day: int) -> bool:
         return False
 
 
-@lru_cache(maxsize=16)
-def _numbers_of(country: int) -> re.Pattern[str]:
-    """One expression for all numbers of a country's code, without it (from the tables of phonenumbers)."""
+@lru_cache(maxsize=256)
+def _tables(country: int) -> tuple[Any, ...]:
+    """What phonenumbers knows of the regions of a country's code; empty where there is no such code."""
     from phonenumbers import COUNTRY_CODE_TO_REGION_CODE, PhoneMetadata
 
+    regions = [region for region in COUNTRY_CODE_TO_REGION_CODE.get(country, ()) if region.isalpha()]
+    return tuple(PhoneMetadata.metadata_for_region(region) for region in regions)
+
+
+@lru_cache(maxsize=16)
+def _numbers_of(country: int) -> re.Pattern[str]:
+    """One expression for all numbers of a country's code, without it."""
     found: dict[str, None] = {}
-    for region in COUNTRY_CODE_TO_REGION_CODE[country]:
-        about = PhoneMetadata.metadata_for_region(region)
+    for about in _tables(country):
         kinds = (about.fixed_line, about.mobile, about.toll_free, about.premium_rate, about.voip, about.personal_number)
         found |= dict.fromkeys(kind.national_number_pattern for kind in kinds if kind and kind.national_number_pattern)
     return re.compile("|".join(f"(?:{pattern})" for pattern in found))
@@ -146,13 +153,8 @@ def _numbers_of(country: int) -> re.Pattern[str]:
 
 @lru_cache(maxsize=256)
 def _lengths_of(country: int) -> frozenset[int]:
-    """The numbers of digits that numbers of a country's code have without it; none where there is no such code."""
-    from phonenumbers import COUNTRY_CODE_TO_REGION_CODE, PhoneMetadata
-
-    regions = [region for region in COUNTRY_CODE_TO_REGION_CODE.get(country, ()) if region.isalpha()]
-    return frozenset(
-        length for region in regions for length in PhoneMetadata.metadata_for_region(region).general_desc.possible_length
-    )
+    """The numbers of digits that numbers of a country's code have without it."""
+    return frozenset(length for about in _tables(country) for length in about.general_desc.possible_length)
 
 
 def chinese_mobile(value: str) -> bool:
@@ -193,7 +195,11 @@ def letters_and_digits(value: str) -> bool:
 
 def password(value: str) -> bool:
     """Not a word: two of letters, digits, marks."""
-    kinds = (any(map(str.isdigit, value)), any(map(str.isalpha, value)), any(not c.isalnum() for c in value.strip(".,;")))
+    kinds = (
+        any(map(str.isdigit, value)),
+        any(map(str.isalpha, value)),
+        any(not c.isalnum() for c in value.strip(".,;")),
+    )
     return sum(kinds) >= 2
 
 

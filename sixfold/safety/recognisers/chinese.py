@@ -7,7 +7,19 @@ from sixfold.safety.recognisers.regions import PLACES, PLATES
 from sixfold.safety.recognisers.row import Recogniser
 from sixfold.text.language import HAN
 
-_ORDERS = (r"订单\w{0,3}号?", "单号", "流水号?", "编号", "货号", "批号", "order", "tracking", "invoice", "合同号", "型号")
+_ORDERS = (
+    r"订单\w{0,3}号?",
+    "单号",
+    "流水号?",
+    "编号",
+    "货号",
+    "批号",
+    "order",
+    "tracking",
+    "invoice",
+    "合同号",
+    "型号",
+)
 _RUN = rf"[{HAN}0-9A-Za-z()（）#·\-]"
 _PLACE = "|".join(PLACES)
 
@@ -94,7 +106,8 @@ CHINESE = (
         name="number plate",
         type="plate",
         starts=PLATES,
-        pattern=r".[A-HJ-NP-Z][·•\- ]?(?:[DF][A-HJ-NP-Z0-9]\d{4}|\d{5}[DF]|(?=[A-Z0-9]{0,4}\d)[A-HJ-NP-Z0-9]{4}[A-HJ-NP-Z0-9挂学警港澳])",
+        pattern=r".[A-HJ-NP-Z][·•\- ]?(?:[DF][A-HJ-NP-Z0-9]\d{4}|\d{5}[DF]|"
+        r"(?=[A-Z0-9]{0,4}\d)[A-HJ-NP-Z0-9]{4}[A-HJ-NP-Z0-9挂学警港澳])",
         before="",
         score=0.85,
         examples=("车牌«京A12345»停在", "«粤B·D12345»", "«沪AD12345»违章", "北京的«京A·12345»"),
@@ -127,7 +140,8 @@ CHINESE = (
         name="WeChat name",
         type="wechat",
         starts="letter",
-        pattern=r"(?:[Ww]e[Cc]hat|WECHAT|weixin|[Vv][Xx]|[Ww][Xx])(?: ?(?:ID|id))?\s?[:=]\s?(?P<e>[A-Za-z][A-Za-z0-9_\-]{5,19})",
+        pattern=r"(?:[Ww]e[Cc]hat|WECHAT|weixin|[Vv][Xx]|[Ww][Xx])(?: ?(?:ID|id))?\s?[:=]\s?"
+        r"(?P<e>[A-Za-z][A-Za-z0-9_\-]{5,19})",
         score=0.8,
         examples=("WeChat: «zhang_san88»", "加vx:«lihua2020»"),
         near_misses=("WeChat: no", "wechat is fine"),

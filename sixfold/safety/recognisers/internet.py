@@ -20,7 +20,12 @@ INTERNET = (
         score=0.95,
         with_context=0.95,
         look_ahead=320,
-        examples=("Write to «bob.smith+x@mail.example.com».", "邮箱«zhangsan@example.cn»，谢谢", "«a1@b.co»", "«SzaszJanka.www.Mayer@cuvox.example»"),
+        examples=(
+            "Write to «bob.smith+x@mail.example.com».",
+            "邮箱«zhangsan@example.cn»，谢谢",
+            "«a1@b.co»",
+            "«SzaszJanka.www.Mayer@cuvox.example»",
+        ),
         near_misses=("a@b", "@home", "bob@", "x@y..z"),
     ),
     Recogniser(
@@ -162,7 +167,8 @@ INTERNET = (
         name="secret behind its name",
         type="secret",
         starts="letter",
-        pattern=r"(?:[A-Za-z0-9]{1,16}[_\-]){0,3}(?:api ?key|apikey|API ?KEY|APIKEY|[Kk]ey|KEY|[Ss]ecret|SECRET|[Tt]oken|TOKEN|apiKey)"
+        pattern=r"(?:[A-Za-z0-9]{1,16}[_\-]){0,3}(?:api ?key|apikey|API ?KEY|APIKEY|[Kk]ey|KEY|"
+        r"[Ss]ecret|SECRET|[Tt]oken|TOKEN|apiKey)"
         r"[\"']?\s{0,2}[:=]\s{0,2}[\"']?(?P<e>[A-Za-z0-9_\-/+.]{16})",
         ends=r"(?=[^A-Za-z0-9_\-/+.=])",
         trim=lambda value: value.rstrip("."),
@@ -177,7 +183,8 @@ INTERNET = (
         name="password",
         type="secret",
         starts="letter",
-        pattern=r"(?:[Pp]ass(?:word|wd|phrase)|PASS(?:WORD|WD)|[Pp]wd|PWD)[\"']?\s{0,2}(?:[:=]|is)\s{0,2}[\"']?(?P<e>[^\s\"'<>，。]{6,40})",
+        pattern=r"(?:[Pp]ass(?:word|wd|phrase)|PASS(?:WORD|WD)|[Pp]wd|PWD)[\"']?\s{0,2}(?:[:=]|is)\s{0,2}[\"']?"
+        r"(?P<e>[^\s\"'<>，。]{6,40})",
         after=r"(?![^\s\"'<>，。])",
         check=checks.password,
         checked="no plain word",

@@ -90,16 +90,15 @@ class Recogniser:
         told = f"{self.name}: {self.checked or 'its form'}"
         favour, against = self._speaking
         first = max(0, start - CONTEXT)
-        found = None
-        if favour is not None:
-            for found in favour.finditer(text, first, start):  # the last one
-                pass
-        if against is not None:
-            refuted = None
-            for refuted in against.finditer(text, max(0, start - NEAR), start):
-                pass
-            if refuted and (found is None or refuted.start() > found.start()):
-                return self.score * 0.4, f"{told}, but {refuted[0]!r} before it"
+        found = _last(favour, text, first, start)
+        refuted = _last(against, text, max(0, start - NEAR), start)
+        if refuted is not None and (found is None or refuted.start() > found.start()):
+            return self.score * 0.4, f"{told}, but {refuted[0]!r} before it"
         if found is not None:
             return max(self.score, self.with_context), f"{told}, and {found[0]!r} before it"
         return self.score, told
+
+
+def _last(words: re.Pattern[str] | None, text: str, start: int, end: int) -> re.Match[str] | None:
+    """The match nearest to the candidate."""
+    return None if words is None else max(words.finditer(text, start, end), key=re.Match.start, default=None)

@@ -9,10 +9,11 @@ _ORDERS = ("order", "tracking", "invoice", "serial", "part no", "订单", "单�
 _PHONES = ("phone", "tel", "telephone", "call", "calling", "mobile", "cell", "fax", "contact", "reach",
            "ring", "sms", "messages? to", "text me", "whatsapp", "电话", "手机", "联系", "传真")  # fmt: skip
 _PHONE = r"\(?\d{1,4}\)?(?:[ .\-/]{1,2}\(?\d{1,8}\)?){1,5}(?:\s?(?:x|ext\.?)\s?\d{1,6})?"
+_MONTH = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]{0,6}"
 _DAY = (
     r"(?:(?:19|20)\d{2}[\-/.年]\s?\d{1,2}[\-/.月]\s?\d{1,2}日?"
     r"|\d{1,2}[\-/.]\d{1,2}[\-/.](?:19|20)?\d{2}"
-    r"|\d{1,2}(?:st|nd|rd|th)?(?: of)? (?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]{0,6}\.?,? (?:19|20)\d{2})"
+    rf"|\d{{1,2}}(?:st|nd|rd|th)?(?: of)? {_MONTH}\.?,? (?:19|20)\d{{2}})"
 )
 _BORN = (r"\bborn", "birth", r"\bd\.?o\.?b", "birthday", "出生", "生日", "生于")
 
@@ -100,7 +101,8 @@ WESTERN = (
         name="UK national insurance number",
         type="nino",
         starts="letter",
-        pattern=r"(?!BG|GB|KN|NK|NT|TN|ZZ|bg|gb|kn|nk|nt|tn|zz)[A-CEGHJ-PR-TW-Za-ceghj-pr-tw-z][A-CEGHJ-NPR-TW-Za-ceghj-npr-tw-z]"
+        pattern=r"(?!BG|GB|KN|NK|NT|TN|ZZ|bg|gb|kn|nk|nt|tn|zz)[A-CEGHJ-PR-TW-Za-ceghj-pr-tw-z]"
+        r"[A-CEGHJ-NPR-TW-Za-ceghj-npr-tw-z]"
         r" ?\d{2} ?\d{2} ?\d{2} ?[A-Da-d]",
         context=("national insurance", "nino", r"\bni\b"),
         score=0.65,
@@ -245,7 +247,7 @@ WESTERN = (
         name="date of birth",
         type="birth_date",
         starts="JFMASOND",
-        pattern=r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]{0,6}\.? \d{1,2}(?:st|nd|rd|th)?,? (?:19|20)\d{2}",
+        pattern=rf"{_MONTH}\.? \d{{1,2}}(?:st|nd|rd|th)?,? (?:19|20)\d{{2}}",
         check=checks.birth_date,
         checked="a day in the past",
         context=_BORN,
@@ -258,8 +260,9 @@ WESTERN = (
         name="street address",
         type="address",
         starts="digit",
-        pattern=r"\d{1,5} (?:[A-Z][A-Za-z'.\-]{1,15} ){1,3}(?:Street|St|Avenue|Ave|Road|Rd|Boulevard|Blvd|Lane|Ln|Drive|Dr|"
-        r"Court|Ct|Place|Pl|Square|Sq|Terrace|Way|Parkway|Highway)\b\.?(?:,? (?:Apt|Suite|Unit|#)\.? ?\d{1,4})?",
+        pattern=r"\d{1,5} (?:[A-Z][A-Za-z'.\-]{1,15} ){1,3}(?:Street|St|Avenue|Ave|Road|Rd|Boulevard|Blvd|Lane|Ln|"
+        r"Drive|Dr|Court|Ct|Place|Pl|Square|Sq|Terrace|Way|Parkway|Highway)\b\.?"
+        r"(?:,? (?:Apt|Suite|Unit|#)\.? ?\d{1,4})?",
         after="(?![A-Za-z0-9])",
         score=0.7,
         examples=("at «1668 Glyn St» in", "«221 Baker Street, Apt. 4» please"),
