@@ -10,7 +10,7 @@ colon, a cue), and rows are tried only at the words around a trigger. No place i
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -99,17 +99,16 @@ def table(types: frozenset[str] | None = None) -> Table:
         if types is None or row.type in types:
             for character in _ASCII_STARTS.get(row.starts, row.starts):
                 by_start.setdefault(character, []).append(row)
-    compiled: dict[str, re.Pattern[str]] = {}
-    for rows in by_start.values():
-        source = "|".join(f"(?:{re.sub('[?]P<e>', '?:', row.source)})" for row in rows)
-        compiled.setdefault(source, re.compile(source))
+    made = {rows: _any(rows) for rows in set(map(tuple, by_start.values()))}
     return Table(
         {character: tuple(rows) for character, rows in by_start.items()},
-        {
-            character: compiled["|".join(f"(?:{re.sub('[?]P<e>', '?:', row.source)})" for row in rows)]
-            for character, rows in by_start.items()
-        },
+        {character: made[tuple(rows)] for character, rows in by_start.items()},
     )
+
+
+def _any(rows: Sequence[Recogniser]) -> re.Pattern[str]:
+    """Matches where one of the rows does; its group says which is the first."""
+    return re.compile("|".join(f"({row.source.replace('?P<e>', '?:')})" for row in rows))
 
 
 def folded(text: str) -> str:
@@ -228,10 +227,12 @@ class Scanner:
     def _best(self, text: str, start: int, final: bool, closed: bool) -> Entity | None:
         together = self.rows.any.get(text[start])
         self.tried += 1
-        if together is None or not together.match(text, start):
+        match = None if together is None else together.match(text, start)
+        if match is None:
             return None
+        assert match.lastindex is not None
         best: Entity | None = None
-        for row in self.rows.rows[text[start]]:
+        for row in self.rows.rows[text[start]][match.lastindex - 1 :]:
             if closed and row.ends:
                 continue
             self.tried += 1
@@ -246,7 +247,7 @@ class Scanner:
         match = row.regex.match(text, start)
         if match is None:
             return None
-        first, end = match.span("e") if "e" in row.regex.groupindex else match.span()
+        first, end = match.span("e") if row.grouped else match.span()
         if row.end_regex is not None:
             ended = row.end_regex.search(text, match.end(), start + row.look_ahead + 1)
             if ended is not None:

@@ -10,25 +10,6 @@ _NO_KEY = r"(?=[^A-Za-z0-9_\-])"
 
 INTERNET = (
     Recogniser(
-        name="e-mail address",
-        type="email",
-        starts="ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_",
-        pattern=r"[A-Za-z0-9_][A-Za-z0-9._%+\-]{0,63}@(?=[A-Za-z0-9])",
-        before=r"(?<![A-Za-z0-9._%+\-])",
-        ends=r"(?=[^A-Za-z0-9.\-])",
-        trim=checks.email_trimmed,
-        score=0.95,
-        with_context=0.95,
-        look_ahead=320,
-        examples=(
-            "Write to «bob.smith+x@mail.example.com».",
-            "邮箱«zhangsan@example.cn»，谢谢",
-            "«a1@b.co»",
-            "«SzaszJanka.www.Mayer@cuvox.example»",
-        ),
-        near_misses=("a@b", "@home", "bob@", "x@y..z"),
-    ),
-    Recogniser(
         name="URL",
         type="url",
         starts="letter",
@@ -204,5 +185,24 @@ INTERNET = (
         score=0.8,
         examples=("密码：«abc12345»，", "口令是«Qwer!234»"),
         near_misses=("密码：必须填写", "密码是secret"),
+    ),
+    Recogniser(
+        name="e-mail address",
+        type="email",
+        starts="ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_",
+        pattern=r"[A-Za-z0-9_][A-Za-z0-9._%+\-]{0,63}@(?=[A-Za-z0-9])",
+        before=r"(?<![A-Za-z0-9._%+\-])",
+        ends=r"(?=[^A-Za-z0-9.\-])",
+        trim=checks.email_trimmed,
+        score=0.95,
+        with_context=0.95,
+        look_ahead=320,
+        examples=(
+            "Write to «bob.smith+x@mail.example.com».",
+            "邮箱«zhangsan@example.cn»，谢谢",
+            "«a1@b.co»",
+            "«SzaszJanka.www.Mayer@cuvox.example»",
+        ),
+        near_misses=("a@b", "@home", "bob@", "x@y..z"),
     ),
 )
