@@ -232,3 +232,11 @@ def test_the_page_tells_every_type_and_policy() -> None:
         "keep",
     ]
     assert {code(row[0]) for row in table(text, "## What takes its place")} == set(HOWS)
+
+
+def test_check_counts_personal_data_in_texts(sixfold: Command) -> None:
+    texts = ["mail bob@x.org", "打13800138000", "plain", "a@b.co or c@d.co"]
+    write_csv(sixfold.folder / "a.csv", [{"text": text, "label": f"l{n % 2}"} for n, text in enumerate(texts)])
+    told = sixfold("check", "a.csv", "--task", "classify").out
+    assert "personal data in the first 4 rows of train: email 3, phone 1" in told
+    assert "personal data" not in sixfold("check", "reviews.csv", "--task", "classify").out

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import time
 
 import pytest
 from hypothesis import given, settings
@@ -11,8 +12,8 @@ from hypothesis import strategies as st
 
 from sixfold.errors import UsageError
 from sixfold.safety import Policy, StreamMasker, find, mask
-from sixfold.safety.recognisers import ROWS
-from sixfold.safety.scan import BACK, LEAD, REACH, TRIGGER_LENGTH, Scanner, folded, table
+from sixfold.safety.recognisers import ROWS, Recogniser
+from sixfold.safety.scan import BACK, LEAD, REACH, TRIGGER_LENGTH, Scanner, folded, patterns, table
 
 KEY = b"a key of thirty-two bytes, or so"
 SAMPLES = [re.sub("[«»]", "", example) for row in ROWS for example in (*row.examples, *row.near_misses)]
@@ -201,3 +202,15 @@ def test_policies_are_read_and_wrong_ones_are_told_with_the_nearest() -> None:
         with pytest.raises(UsageError) as error:
             Policy.parsed(given_words)
         assert error.value.nearest == told
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+def test_a_megabyte_of_candidates_takes_seconds_at_most(row: Recogniser) -> None:
+    """The time of the process, not of the clock; the bound leaves room for a slow machine."""
+    for sample in (row.examples[0], row.near_misses[0]):
+        unit = re.sub("[«»]", "", sample) + ","
+        text = (unit * (1_000_000 // len(unit) + 1))[:1_000_000]
+        begun = time.process_time()
+        patterns(text, types=[row.type])
+        assert time.process_time() - begun < 10
