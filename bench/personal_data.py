@@ -28,7 +28,7 @@ from bench.sides import Slicer, machine, peer_python, take_slices
 
 HERE = Path(__file__).parent
 CHINESE = HERE / "data" / "personal_data_zh.jsonl"
-PEER = ("presidio-analyzer==2.2.360", "phonenumbers>=8")
+PEER = ("presidio-analyzer==2.2.366", "phonenumbers>=8")
 PATTERNS = {
     # ours: (of the data set, of Presidio)
     "card": ("CREDIT_CARD", "CREDIT_CARD"),
