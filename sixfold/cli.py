@@ -483,6 +483,54 @@ def augment(
 
 
 @app.command()
+def mask(
+    source: Annotated[str, typer.Argument(help="A file; - reads text from standard input.")] = "-",
+    out: Annotated[Path | None, typer.Option(help="Write here instead of to standard output.")] = None,
+    policy: Annotated[
+        list[str] | None,
+        typer.Option(help="label, redact, partial, hash, pseudonym, keep; or TYPE=POLICY; repeatable."),
+    ] = None,
+    key: Annotated[Path | None, typer.Option(help="The file with the key of hash, pseudonym and the vault.")] = None,
+    vault: Annotated[Path | None, typer.Option(help="An encrypted file that keeps what was masked.")] = None,
+    days: Annotated[
+        float | None, typer.Option(help="Of a new vault: how long it may be opened; 30 unless given.")
+    ] = None,
+    restore: Annotated[bool, typer.Option("--restore", help="Put back what the vault holds.")] = False,
+    names: Annotated[
+        list[str] | None, typer.Option(help="A checkpoint for entities that finds names; repeatable.")
+    ] = None,
+    type_: Annotated[list[str] | None, typer.Option("--type", help="Mask this type alone; repeatable.")] = None,
+    column: Annotated[list[str] | None, typer.Option(help="Of a table: mask this column alone; repeatable.")] = None,
+    encoding: Encoding = None,
+) -> None:
+    """Put something else in the place of personal data, in a file or a pipe; or restore it."""
+    from sixfold.commands import mask as command
+
+    plan = command.Plan(
+        policy=tuple(policy or ()),
+        key=key,
+        vault=vault,
+        days=days,
+        names=tuple(names or ()),
+        types=tuple(type_ or ()),
+        columns=tuple(column or ()),
+        encoding=encoding,
+        restore=restore,
+    )
+    if source == "-" and out is not None:
+        raise UsageError("what comes from standard input goes to standard output", found=f"--out {out}")
+    told = _console(stderr=True)
+    if out is not None:
+        told.print(command.told(command.file(plan, source, out), out), markup=False)
+        return
+    with command.output() as stream:
+        work = (
+            command.to_stream(plan, sys.stdin.buffer, stream) if source == "-" else command.file(plan, source, stream)
+        )
+        told.print(command.told(work), markup=False)
+
+
+@app.command()
 def report(run: Annotated[Path, typer.Argument(help="A run's folder.")]) -> None:
     """Write a run's report again."""
     from sixfold.commands.report import write_report
