@@ -4,8 +4,9 @@
 
 The attacks are those that TextAttack can build without a network once NLTK's list of stop words and WordNet are there;
 both sides get Sixfold's. TextAttack runs twice: as shipped (texts padded to the model's limit), and mended (padded to
-the longest of a batch, 256 texts at most). Every side attacks a slice of the examples in its turn. Sixfold's successes
-are confirmed from the raw string, which is part of its time.
+the longest of a batch, 256 texts at most). Sixfold runs in fp32, and with ``--precision auto``, where searches ask at a
+lower precision if that is found to pay. Every side attacks a slice of the examples in its turn. Sixfold's successes are
+confirmed in fp32 from the raw string, which is part of its time.
 """
 
 from __future__ import annotations
@@ -47,10 +48,17 @@ def worker(args: argparse.Namespace) -> None:
 
     from sixfold.attack.attacks import named
     from sixfold.attack.run import attack
+    from sixfold.score.rough import roughly
     from sixfold.score.subject import Subject
+    from sixfold.tasks.texts import Texts
 
     subject = Subject.load(args.checkpoint)
     examples = json.loads(Path(args.examples).read_text(encoding="utf-8"))
+    rough = None
+    if args.precision == "auto":
+        some = Texts({"text": [text for text, _ in examples]})
+        rough, why = roughly(subject, subject.task.encode(some, subject.tokenizer, subject.limit, "truncate").examples)
+        print(why, file=sys.stderr)
     how = named(args.attack)
     print(json.dumps({"ready": len(examples)}), flush=True)
     for line in sys.stdin:
@@ -58,7 +66,8 @@ def worker(args: argparse.Namespace) -> None:
         begun = time.perf_counter()
         part = examples[start:end]
         rows = {"text": [text for text, _ in part], "label": [subject.task.labels[label] for _, label in part]}
-        outcomes = sorted(attack(subject, datasets.Dataset.from_dict(rows), how, seed=args.seed), key=lambda o: o.place)
+        found = attack(subject, datasets.Dataset.from_dict(rows), how, seed=args.seed, rough=rough)
+        outcomes = sorted(found, key=lambda o: o.place)
         seconds = time.perf_counter() - begun
         kinds = [one.kind for one in outcomes]
         queries = [one.queries for one in outcomes]
@@ -86,7 +95,8 @@ def compare(args: argparse.Namespace) -> None:
         if args.attack == "pwws":
             peer += ["--wordnet", str(lexicon.folder("wordnet"))]
         sides = [
-            Slicer("Sixfold", own),
+            Slicer("Sixfold, fp32", own),
+            Slicer("Sixfold, auto", [*own, "--precision", "auto"]),
             Slicer("TextAttack, as shipped", [*peer, "--folder", str(folder / "shipped")]),
             Slicer("TextAttack, mended", [*peer, "--folder", str(folder / "mended"), "--mended"]),
         ]
@@ -94,8 +104,8 @@ def compare(args: argparse.Namespace) -> None:
     print(
         f"{args.attack} on {len(examples)} texts of {args.data}, limit {subject.limit}, seed {args.seed}; {machine()}\n"
     )
-    print("| side | seconds | Sixfold is | attacked | success rate | queries, mean | median |")
-    print("| --- | --- | --- | --- | --- | --- | --- |")
+    print("| side | seconds | fp32 is | auto is | attacked | success rate | queries, mean | median |")
+    print("| --- | --- | --- | --- | --- | --- | --- | --- |")
     for side in sides:
         tried = [
             (kind, count)
@@ -105,7 +115,8 @@ def compare(args: argparse.Namespace) -> None:
         won = sum(kind == "succeeded" for kind, _ in tried)
         counts = [count for _, count in tried]
         print(
-            f"| {side.name} | {side.seconds:.1f} | {side.seconds / sides[0].seconds:.1f}x | {len(tried)} "
+            f"| {side.name} | {side.seconds:.1f} | {side.seconds / sides[0].seconds:.1f}x "
+            f"| {side.seconds / sides[1].seconds:.1f}x | {len(tried)} "
             f"| {won / len(tried):.1%} | {statistics.fmean(counts):.1f} | {statistics.median(counts):.0f} |"
         )
     print(f"\nSixfold's ledger: {sides[0].told[-1]['ledger']}")
@@ -118,6 +129,7 @@ def main() -> None:
         parser.add_argument("--checkpoint", required=True)
         parser.add_argument("--attack", required=True)
         parser.add_argument("--examples", required=True)
+        parser.add_argument("--precision", default="fp32")
     else:
         parser.add_argument("data", choices=list(LABELS))
         parser.add_argument("checkpoint")
