@@ -2,8 +2,8 @@
 
 What holds for all of them:
 
-- words of grammar stay (``function_words``; for English TextAttack's list), and so do words that negate: what is left
-  of "ca n't" when "n't" is misspelt means the opposite. No word is changed twice;
+- words of grammar stay (``function_words``; for English TextAttack's list), and no word is changed twice. "n't" where
+  it stands alone is none of them, as in TextAttack: kept too, DeepWordBug wins 86 instead of 92 % (51 texts of mr);
 - a candidate that reaches the goal ends the search, whether or not it has the best score. TextAttack looks at the best
   score alone, which with more than two classes misses some successes;
 - of words that matter equally the first in the text is tried first, and of equal candidates the first is taken.
@@ -16,8 +16,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
 from sixfold.attack.beam import Moves, beam
 from sixfold.attack.changes import CandidateRule, Changes, WordRule
 from sixfold.attack.function_words import WORDS
@@ -25,18 +23,10 @@ from sixfold.attack.greedy import greedy, saliency
 from sixfold.attack.importance import Rank
 from sixfold.attack.similarity import Encoder
 from sixfold.attack.trial import Found, Trial
-from sixfold.perturb.constraints import Allowed, is_negation, keeps_label, least_length, no_stop_words
-from sixfold.perturb.words import Sentence
+from sixfold.perturb.constraints import keeps_label, least_length, no_stop_words
 from sixfold.score.driver import Asks, Search
 
-
-def _content(sentence: Sentence) -> Allowed:
-    """Words that neither belong to grammar nor negate. [words]"""
-    negations = np.array([is_negation(word) for word in sentence.words()], dtype=np.bool_)
-    return no_stop_words(sentence, WORDS) & ~negations
-
-
-GRAMMAR = WordRule("words of grammar and negations stay", _content)
+GRAMMAR = WordRule("words of grammar stay", partial(no_stop_words, stop_words=WORDS))
 MEANING = CandidateRule("no negation and no number comes in", keeps_label)
 
 
