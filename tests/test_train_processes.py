@@ -34,7 +34,7 @@ from sixfold.train.torchrun import started
 from sixfold.train.tracking import read
 
 pytestmark = pytest.mark.usefixtures("own_home")
-OURS = "sixfold/cli.py"
+OURS = "sixfold/cli/"
 """Stands in every traceback of ours; torchrun has one of its own."""
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="finds processes in /proc")
 
