@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from tuned import classifier
 
 from sixfold.data.examples import Examples
+from sixfold.models.bf16 import in_bf16
 from sixfold.score import rough
 from sixfold.score.rough import Weighed, roughly, weigh
+from sixfold.score.scorer import Scorer
 from sixfold.score.subject import Subject
 from sixfold.tasks.texts import Texts
 
@@ -58,6 +61,19 @@ def test_a_subject_is_given_that_asks_so_or_not(subject: Subject, monkeypatch: p
     assert (rounded.scorer.cache, rounded.scorer.model) == (subject.scorer.cache, subject.scorer.model)
     monkeypatch.setattr(rough, "weigh", lambda *_: Weighed("int8", 4, 1, 2.0))
     assert roughly(subject, examples(subject), "int8") == (None, "int8 gives another answer to 1 of 4 texts")
+
+
+def test_a_copy_in_bf16_answers_nearly_the_same_and_leaves_the_model_alone(subject: Subject) -> None:
+    before = {name: weight.clone() for name, weight in subject.scorer.model.state_dict().items()}
+    lower = in_bf16(subject.scorer.model)
+    kinds = {name: weight.dtype for name, weight in lower.named_parameters()}
+    assert {kind for name, kind in kinds.items() if name.startswith("classifier")} == {torch.float32}
+    assert {kind for name, kind in kinds.items() if not name.startswith("classifier")} == {torch.bfloat16}
+    question = subject.task.question()
+    exact, rounded = (np.stack(Scorer(one).ask(examples(subject), question)) for one in (subject.scorer.model, lower))
+    assert np.abs(exact - rounded).max() < 0.05 * np.abs(exact).max()
+    assert not np.array_equal(exact, rounded)
+    assert all(torch.equal(weight, before[name]) for name, weight in subject.scorer.model.state_dict().items())
 
 
 def test_the_fastest_that_pays_is_taken(subject: Subject, monkeypatch: pytest.MonkeyPatch) -> None:

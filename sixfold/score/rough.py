@@ -10,9 +10,10 @@ from __future__ import annotations
 import statistics
 import time
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from sixfold.data.examples import Examples
+from sixfold.models.bf16 import in_bf16
 from sixfold.models.int8 import can_int8
 from sixfold.score.scorer import Scorer
 from sixfold.score.subject import Subject
@@ -65,7 +66,7 @@ def weigh(subject: Subject, examples: Examples, precision: Rough) -> Weighed:
         UsageError: int8 is asked of a model that is not on the CPU and in fp32.
     """
     model, budget = subject.scorer.model, subject.scorer.budget
-    scorers = Scorer(model, budget=budget), Scorer(model, precision=precision, budget=budget)
+    scorers = Scorer(model, budget=budget), Scorer(_lower(model, precision), precision=precision, budget=budget)
     taken: tuple[list[float], list[float]] = ([], [])
     for _ in range(ROUNDS):
         for scorer, seconds in zip(scorers, taken, strict=True):
@@ -75,6 +76,10 @@ def weigh(subject: Subject, examples: Examples, precision: Rough) -> Weighed:
     exact, rough = (_answers(subject, scorer, examples) for scorer in scorers)
     flips = sum(a != b for a, b in zip(exact, rough, strict=True))
     return Weighed(precision, len(exact), flips, statistics.median(taken[0]) / statistics.median(taken[1]))
+
+
+def _lower(model: Any, precision: Rough) -> Any:
+    return in_bf16(model) if precision == "bf16" else model
 
 
 def _answers(subject: Subject, scorer: Scorer, examples: Examples) -> list[tuple[str, ...]]:
@@ -101,6 +106,10 @@ def roughly(
     best = max(paying, key=lambda one: one.gain)
     scorer = subject.scorer
     lower = Scorer(
-        scorer.model, precision=best.precision, budget=scorer.budget, cache=scorer.cache, identity=scorer.identity
+        _lower(scorer.model, best.precision),
+        precision=best.precision,
+        budget=scorer.budget,
+        cache=scorer.cache,
+        identity=scorer.identity,
     )
     return replace(subject, scorer=lower), best.reason
