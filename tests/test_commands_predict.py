@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from tiny_runs import environment, recipe_of, reviews, write_conll, write_csv
 
@@ -148,6 +149,14 @@ def test_a_run_a_stage_and_a_checkpoint_name_the_same_model(classifier: Run) -> 
         classifier.checkpoint
     }
     assert lineage_of(classifier.folder)["stage"] == "finetune"
+
+
+def test_answers_in_bf16_are_near_those_in_fp32(classifier: Run, tagger: Run) -> None:
+    exact, rough = (Model.load(classifier.folder, precision=name).predict(texts(7)) for name in ("fp32", "bf16"))
+    confidences = [[one["confidence"] for one in answers] for answers in (exact, rough)]
+    assert np.abs(np.subtract(*confidences)).max() < 0.05
+    assert confidences[0] != confidences[1]
+    assert len(Model.load(tagger.folder, precision="bf16").predict(["Anna lives in Rome"])) == 1
 
 
 def test_a_base_has_no_task(base: Path) -> None:
