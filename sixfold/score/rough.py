@@ -20,7 +20,8 @@ from sixfold.score.subject import Subject
 from sixfold.tasks.text_classification import LabelPrediction
 
 Rough = Literal["bf16", "int8"]
-"""In the order of preference where both are equally fast: bf16 does not round a whole batch by one scale."""
+"""In the order in which they are tried. int8 rounds a whole batch by one scale, and was measured fast on batches of one
+shape but twice as slow as fp32 in an attack, whose batches all differ (``docs/results.md``)."""
 ROUNDS = 3
 """Times that both are run, in turns."""
 LEAST_GAIN = 1.5
@@ -95,21 +96,22 @@ def roughly(
 
     Args:
         examples: some of those that will be searched, encoded by the subject's task.
-        wanted: a precision; ``auto``: the fastest that pays.
+        wanted: a precision; ``auto``: the first that pays.
     """
     if not can_int8(subject.scorer.model):
         return None, "a lower precision is for models on the CPU and in fp32"
-    weighed = [weigh(subject, examples, one) for one in ((*get_args(Rough),) if wanted == "auto" else (wanted,))]
-    paying = [one for one in weighed if one.refusal is None]
-    if not paying:
-        return None, "; ".join(one.refusal or "" for one in weighed)
-    best = max(paying, key=lambda one: one.gain)
+    refusals = []
+    for precision in get_args(Rough) if wanted == "auto" else (wanted,):
+        weighed = weigh(subject, examples, precision)
+        if weighed.refusal is None:
+            return _asking(subject, precision), weighed.reason
+        refusals.append(weighed.refusal)
+    return None, "; ".join(refusals)
+
+
+def _asking(subject: Subject, precision: Rough) -> Subject:
+    """The subject at a precision, with the same cache."""
     scorer = subject.scorer
-    lower = Scorer(
-        _lower(scorer.model, best.precision),
-        precision=best.precision,
-        budget=scorer.budget,
-        cache=scorer.cache,
-        identity=scorer.identity,
-    )
-    return replace(subject, scorer=lower), best.reason
+    model = _lower(scorer.model, precision)
+    lower = Scorer(model, precision=precision, budget=scorer.budget, cache=scorer.cache, identity=scorer.identity)
+    return replace(subject, scorer=lower)
