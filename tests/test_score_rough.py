@@ -45,7 +45,7 @@ def test_it_is_refused_with_the_reason(weighed: Weighed, reason: str | None) -> 
 
 @pytest.mark.parametrize("precision", ["bf16", "int8"])
 def test_weighing_leaves_the_subject_as_it_was(subject: Subject, precision: rough.Rough) -> None:
-    found = weigh(subject, examples(subject), precision)
+    found = weigh(subject, examples(subject), Scorer(subject.scorer.model, precision=precision))
     assert (found.texts, found.flips) == (4, 0)
     assert found.gain > 0
     assert subject.scorer.ledger.queries == 0
@@ -70,7 +70,9 @@ def test_a_copy_in_bf16_answers_nearly_the_same_and_leaves_the_model_alone(subje
     assert {kind for name, kind in kinds.items() if name.startswith("classifier")} == {torch.float32}
     assert {kind for name, kind in kinds.items() if not name.startswith("classifier")} == {torch.bfloat16}
     question = subject.task.question()
-    exact, rounded = (np.stack(Scorer(one).ask(examples(subject), question)) for one in (subject.scorer.model, lower))
+    exact = np.stack(Scorer(subject.scorer.model).ask(examples(subject), question))
+    rounded = np.stack(Scorer(lower, precision="bf16").ask(examples(subject), question))
+    assert (rounded != torch.from_numpy(rounded).bfloat16().float().numpy()).any(), "the head answers in fp32"
     assert np.abs(exact - rounded).max() < 0.05 * np.abs(exact).max()
     assert not np.array_equal(exact, rounded)
     assert all(torch.equal(weight, before[name]) for name, weight in subject.scorer.model.state_dict().items())
@@ -78,7 +80,7 @@ def test_a_copy_in_bf16_answers_nearly_the_same_and_leaves_the_model_alone(subje
 
 def test_int8_is_tried_where_bf16_does_not_pay(subject: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
     weighed = {"bf16": Weighed("bf16", 100, 0, 3.0), "int8": Weighed("int8", 100, 0, 4.0)}
-    monkeypatch.setattr(rough, "weigh", lambda subject, examples, precision: weighed[precision])
+    monkeypatch.setattr(rough, "weigh", lambda subject, examples, lower: weighed[lower.precision])
     taken, why = roughly(subject, examples(subject))
     assert taken is not None
     assert (taken.scorer.precision, why) == ("bf16", weighed["bf16"].reason)

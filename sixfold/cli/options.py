@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sixfold.commands.pipe import let_go
 from sixfold.errors import UsageError
 
 if TYPE_CHECKING:
@@ -25,6 +25,9 @@ Header = Annotated[
     str | None,
     typer.Option(help="Of a csv, tsv or xlsx file without a header line: its columns' names, as text,label."),
 ]
+Checkpoint = Annotated[str, typer.Argument(help="A checkpoint, or a run's folder.")]
+Split = Annotated[str | None, typer.Option(help="Which split; test if there is one.")]
+Seed = Annotated[int, typer.Option(help="Everything random follows from it.")]
 TaskName = Annotated[str, typer.Option("--task", help="classify, entities, or a task's full name.")]
 Runs = Annotated[Path, typer.Option("--runs", help="Folder that holds the runs.")]
 
@@ -69,8 +72,7 @@ def write_lines(lines: Iterable[str]) -> None:
             sys.stdout.write(line + "\n")
         sys.stdout.flush()
     except BrokenPipeError:
-        # What is left in the buffer must not raise again at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        let_go()
 
 
 def pairs(given: list[str] | None) -> dict[str, str]:

@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sixfold.cli.options import (
+    Checkpoint,
     Columns,
     Encoding,
     Header,
     Runs,
+    Seed,
     Source,
+    Split,
     TaskName,
     listed,
     new_console,
@@ -148,7 +151,7 @@ def finetune(
         list[str] | None,
         typer.Option("--set", help="KEY=VALUE of the stage, such as train.epochs=5 or data.limit=1000; repeatable."),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Everything random follows from it.")] = 13,
+    seed: Seed = 13,
     runs: Runs = Path("runs"),
 ) -> None:
     """Fine-tune a base on labelled rows, evaluate it, and write a report."""
@@ -167,7 +170,7 @@ def finetune(
 
 
 def predict(
-    checkpoint: Annotated[str, typer.Argument(help="A checkpoint, or a run's folder.")],
+    checkpoint: Checkpoint,
     source: Annotated[str, typer.Argument(help="A file of rows; - reads texts from standard input, one a line.")] = "-",
     out: Annotated[Path | None, typer.Option(help="Write here instead of to standard output.")] = None,
     column: Columns = None,
@@ -189,9 +192,9 @@ def predict(
 
 
 def evaluate(
-    checkpoint: Annotated[str, typer.Argument(help="A checkpoint, or a run's folder.")],
+    checkpoint: Checkpoint,
     source: Source,
-    split: Annotated[str | None, typer.Option(help="Which split; test if there is one.")] = None,
+    split: Split = None,
     column: Columns = None,
     encoding: Encoding = None,
     json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,

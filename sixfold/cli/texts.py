@@ -4,30 +4,30 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from sixfold.cli.options import (
+    Checkpoint,
     Columns,
     Encoding,
+    Seed,
     Source,
+    Split,
     new_console,
     pairs,
 )
 from sixfold.errors import UsageError
 
-if TYPE_CHECKING:
-    pass
-
 
 def attack(
-    checkpoint: Annotated[str, typer.Argument(help="A checkpoint, or a run's folder.")],
+    checkpoint: Checkpoint,
     data: Annotated[str, typer.Option(help="Labelled rows: file, folder, glob, catalogue name, or hf:owner/name.")],
     attacks: Annotated[
         list[str] | None, typer.Option("--attack", help="deepwordbug, textfooler-offline, pwws ...; repeatable.")
     ] = None,
-    split: Annotated[str | None, typer.Option(help="Which split; test if there is one.")] = None,
+    split: Split = None,
     examples: Annotated[int, typer.Option(help="Rows to attack, drawn by the seed.")] = 1_000,
     budget: Annotated[int, typer.Option(help="Queries that each row may cost.")] = 2_000,
     goal: Annotated[str | None, typer.Option(help="untargeted, targeted or margin; entities.")] = None,
@@ -50,7 +50,7 @@ def attack(
     ] = "fp32",
     column: Columns = None,
     encoding: Encoding = None,
-    seed: Annotated[int, typer.Option(help="Everything random follows from it.")] = 0,
+    seed: Seed = 0,
     out: Annotated[Path | None, typer.Option(help="The folder of the results; attacks/NAME unless given.")] = None,
 ) -> None:
     """Attack a fine-tuned model: keep the texts on which it errs, and write a report."""
@@ -100,11 +100,11 @@ def explain(
         int | None, typer.Option(help="Copies of each text; each method's own number otherwise.")
     ] = None,
     window: Annotated[int, typer.Option(help="Of occlusion: neighbours that are left out together.")] = 1,
-    split: Annotated[str | None, typer.Option(help="Which split; test if there is one.")] = None,
+    split: Split = None,
     examples: Annotated[int, typer.Option(help="Rows to explain, drawn by the seed.")] = 100,
     column: Columns = None,
     encoding: Encoding = None,
-    seed: Annotated[int, typer.Option(help="Everything random follows from it.")] = 0,
+    seed: Seed = 0,
     html: Annotated[Path | None, typer.Option(help="Write one self-contained HTML page here too.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:

@@ -16,11 +16,10 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from sixfold import data
 from sixfold.commands.importing import uncollected
+from sixfold.commands.one_split import one_split
 from sixfold.commands.predict import checkpoint_of
 from sixfold.commands.runs import folder_name
-from sixfold.data import checking
 from sixfold.data.partition import digest
 from sixfold.errors import UsageError, unknown
 from sixfold.fetch.folders import PRIVATE, replacing, write_text
@@ -45,7 +44,7 @@ EXAMPLES = 1_000
 BUDGET = 2_000
 """Queries an example unless another number is given."""
 WEIGHED = 64
-"""Rows on which int8 is weighed against fp32."""
+"""Rows on which a lower precision is weighed against fp32."""
 HEADER = "attack.json"
 REPORT = "report.html"
 ENCODER = "minilm-l6"
@@ -179,7 +178,15 @@ def prepare(plan: Plan) -> Prepared:
     words = None if plan.words is None else checkpoint_of(Path(plan.words))
     attacks = tuple(named(name, words=words, encoder=encoder or ENCODER) for name in dict.fromkeys(plan.attacks))
     _check_fit(subject, attacks)
-    rows, split = _rows(subject, plan)
+    split, rows = one_split(
+        plan.source,
+        subject.task.columns,
+        split=plan.split,
+        usual=subject.columns,
+        given=plan.columns,
+        encoding=plan.encoding,
+        allow=["one_class", "unseen", "overlaps"],
+    )
     prepared = Prepared(subject, goal, rows, split, encoder, attacks)
     return prepared if plan.precision == "fp32" else _lowered(prepared, plan)
 
@@ -189,7 +196,6 @@ def _lowered(prepared: Prepared, plan: Plan) -> Prepared:
     from sixfold.score.rough import roughly
 
     assert plan.precision != "fp32"
-
     subject = prepared.subject
     some = prepared.rows.select(range(min(WEIGHED, plan.examples or WEIGHED, len(prepared.rows))))
     examples = subject.task.encode(some, subject.tokenizer, subject.limit, "truncate").examples
@@ -213,21 +219,6 @@ def _check_fit(subject: Subject, attacks: Sequence[Attack]) -> None:
                 f"the attack {how.name!r} makes one word of several: the right tags would be lost",
                 hint="choose one that changes word by word, such as deepwordbug",
             )
-
-
-def _rows(subject: Subject, plan: Plan) -> tuple[datasets.Dataset, str]:
-    """The usable rows of the split, and its name."""
-    import datasets
-
-    read = data.read(plan.source, encoding=plan.encoding)
-    name = plan.split or ("test" if "test" in read else next(iter(read)))
-    if name not in read:
-        raise unknown("split", name, list(read))
-    one = datasets.DatasetDict({name: read[name]})
-    known = {role: column for role, column in subject.columns.items() if column in read[name].column_names}
-    allow = ["one_class", "unseen", "overlaps"]
-    checked = checking.check(one, subject.task.columns, {**known, **plan.columns}, allow=allow)
-    return checking.apply(one, checked).rows[name], name
 
 
 def attacked(prepared: Prepared, plan: Plan, console: Console) -> Attacked:

@@ -17,11 +17,10 @@ from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
-from sixfold import data
 from sixfold.commands.importing import uncollected
+from sixfold.commands.one_split import one_split
 from sixfold.commands.predict import checkpoint_of
-from sixfold.data import checking
-from sixfold.errors import DataError, UsageError, unknown
+from sixfold.errors import DataError, UsageError
 from sixfold.models import lineage
 from sixfold.report import show
 from sixfold.report.blocks import Page
@@ -193,23 +192,21 @@ def _checkpoint(model: Subject | Decoder, plan: Plan) -> dict[str, Any]:
 
 def _rows(model: Subject | Decoder, plan: Plan) -> tuple[list[Any], dict[str, Any]]:
     """The rows that are explained, drawn by the seed, and what is told of them."""
-    import datasets
     import numpy as np
 
     from sixfold.tasks.causal_lm import CausalLM
 
     task: Any = getattr(model, "task", None) or CausalLM()
-    read = data.read(plan.source, encoding=plan.encoding)
-    name = plan.split or ("test" if "test" in read else next(iter(read)))
-    if name not in read:
-        raise unknown("split", name, list(read))
     inputs = [column for column in task.columns if not column.target]
-    usual: Mapping[str, str] = getattr(model, "columns", {})
-    roles = {column.role for column in inputs}
-    known = {role: column for role, column in usual.items() if role in roles and column in read[name].column_names}
-    one = datasets.DatasetDict({name: read[name]})
-    checked = checking.check(one, inputs, {**known, **plan.columns}, allow=["overlaps"])
-    rows = checking.apply(one, checked).rows[name]
+    name, rows = one_split(
+        plan.source,
+        inputs,
+        split=plan.split,
+        usual=getattr(model, "columns", {}),
+        given=plan.columns,
+        encoding=plan.encoding,
+        allow=["overlaps"],
+    )
     drawn = np.sort(np.random.default_rng(plan.seed % 2**64).permutation(len(rows))[: plan.examples])
     source = plan.source if isinstance(plan.source, str) else f"<{type(plan.source).__name__}>"
     return rows.select(drawn)[inputs[0].role][:], {"source": source, "split": name, "rows": len(rows)}

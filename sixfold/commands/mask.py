@@ -9,7 +9,6 @@ import codecs
 import csv
 import io
 import json
-import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -18,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
 
+from sixfold.commands.pipe import let_go
 from sixfold.errors import DataError, UsageError, unknown
 from sixfold.fetch.folders import PRIVATE, held, replacing_file
 from sixfold.safety import Policy, StreamMasker, Vault, mask
@@ -337,7 +337,6 @@ def output() -> Iterator[TextIO]:
     try:
         yield stream
     except BrokenPipeError:
-        # What is left in the buffer must not raise again at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        let_go()
     finally:
         stream.detach()

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from sixfold import data
 from sixfold.commands.importing import uncollected
+from sixfold.commands.one_split import one_split, present
 from sixfold.commands.runs import stages_in
 from sixfold.data import checking
 from sixfold.data.partition import digest
-from sixfold.errors import DataError, UsageError, unknown
+from sixfold.errors import DataError, UsageError
 from sixfold.fetch.folders import PRIVATE, write_lines
 from sixfold.models.lineage import read as read_lineage
 from sixfold.score.tuned import load_tuned, settings_of
@@ -27,8 +28,6 @@ from sixfold.tasks.texts import Texts
 from sixfold.text import words as split_words
 
 if TYPE_CHECKING:
-    import datasets
-
     from sixfold.score.scorer import Scorer
     from sixfold.tasks.contract import Cut, OnLong, Rows, Task
 
@@ -157,12 +156,15 @@ class Model:
             DataError: the rows cannot be used.
             UsageError: there is no such split.
         """
-        read = data.read(source, encoding=encoding)
-        name = split or ("test" if "test" in read else next(iter(read)))
-        rows = _chosen(read, name)
-        mapping = {**self._mapping(rows, self.task.columns), **(columns or {})}
-        checked = checking.check(rows, self.task.columns, mapping, allow=["one_class", "unseen", "overlaps"])
-        usable = checking.apply(rows, checked).rows[name]
+        name, usable = one_split(
+            source,
+            self.task.columns,
+            split=split,
+            usual=self.columns,
+            given=columns or {},
+            encoding=encoding,
+            allow=["one_class", "unseen", "overlaps"],
+        )
         encoded = self.task.encode(usable, self.tokenizer, self.limit, self.on_long)
         predictions = self.task.predict(self.scorer, encoded.examples)
         result = self.task.evaluate(predictions, usable, seed=seed)
@@ -181,18 +183,13 @@ class Model:
             ):
                 return self._worded(list(read["train"]["text"]))
             inputs = [part for part in self.task.columns if not part.target]
-            checked = checking.check(read, inputs, self._mapping(read, inputs), allow=["overlaps"])
+            mapping = present(self.columns, read["train"].column_names, inputs)
+            checked = checking.check(read, inputs, mapping, allow=["overlaps"])
             return checking.apply(read, checked).rows["train"]
         _all_texts(given, words=column.kind == "words")
         if column.kind == "words" and given and isinstance(given[0], str):
             return self._worded(list(given))
         return Texts({column.role: list(given)})
-
-    def _mapping(self, read: datasets.DatasetDict, wanted: Sequence[data.Column]) -> dict[str, str]:
-        """The training rows' columns as far as these rows have them; others are found by their usual names."""
-        present = next(iter(read.values())).column_names
-        roles = {column.role for column in wanted}
-        return {role: name for role, name in self.columns.items() if role in roles and name in present}
 
     def _worded(self, texts: list[str]) -> Texts:
         """Plain text for a task that reads words (or characters)."""
@@ -258,14 +255,6 @@ def _sound(text: str | Sequence[str]) -> bool:
     except (TypeError, UnicodeEncodeError):
         return False
     return True
-
-
-def _chosen(read: datasets.DatasetDict, name: str) -> datasets.DatasetDict:
-    if name not in read:
-        raise unknown("split", name, list(read))
-    import datasets
-
-    return datasets.DatasetDict({name: read[name]})
 
 
 def checkpoint_of(folder: Path) -> Path:

@@ -10,12 +10,12 @@ from __future__ import annotations
 import statistics
 import time
 from dataclasses import dataclass, replace
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 from sixfold.data.examples import Examples
 from sixfold.models.bf16 import in_bf16
 from sixfold.models.int8 import can_int8
-from sixfold.score.scorer import Scorer
+from sixfold.score.scorer import Precision, Scorer
 from sixfold.score.subject import Subject
 from sixfold.tasks.text_classification import LabelPrediction
 
@@ -39,7 +39,7 @@ class Weighed:
         gain: how many times as fast it was.
     """
 
-    precision: Rough
+    precision: Precision
     texts: int
     flips: int
     gain: float
@@ -60,14 +60,13 @@ class Weighed:
         return f"{told} and gives {self.flips} of {self.texts} other answers"
 
 
-def weigh(subject: Subject, examples: Examples, precision: Rough) -> Weighed:
-    """Measure a precision against fp32 on some examples of the subject's task; its cache and ledger stay as they are.
+def weigh(subject: Subject, examples: Examples, lower: Scorer) -> Weighed:
+    """Measure a scorer against fp32 on some examples of the subject's task; the subject's cache and ledger stay.
 
-    Raises:
-        UsageError: int8 is asked of a model that is not on the CPU and in fp32.
+    Args:
+        lower: of the same weights, at a lower precision and without a cache.
     """
-    model, budget = subject.scorer.model, subject.scorer.budget
-    scorers = Scorer(model, budget=budget), Scorer(_lower(model, precision), precision=precision, budget=budget)
+    scorers = Scorer(subject.scorer.model, budget=subject.scorer.budget), lower
     taken: tuple[list[float], list[float]] = ([], [])
     for _ in range(ROUNDS):
         for scorer, seconds in zip(scorers, taken, strict=True):
@@ -76,11 +75,7 @@ def weigh(subject: Subject, examples: Examples, precision: Rough) -> Weighed:
             seconds.append(time.perf_counter() - start)
     exact, rough = (_answers(subject, scorer, examples) for scorer in scorers)
     flips = sum(a != b for a, b in zip(exact, rough, strict=True))
-    return Weighed(precision, len(exact), flips, statistics.median(taken[0]) / statistics.median(taken[1]))
-
-
-def _lower(model: Any, precision: Rough) -> Any:
-    return in_bf16(model) if precision == "bf16" else model
+    return Weighed(lower.precision, len(exact), flips, statistics.median(taken[0]) / statistics.median(taken[1]))
 
 
 def _answers(subject: Subject, scorer: Scorer, examples: Examples) -> list[tuple[str, ...]]:
@@ -98,20 +93,15 @@ def roughly(
         examples: some of those that will be searched, encoded by the subject's task.
         wanted: a precision; ``auto``: the first that pays.
     """
-    if not can_int8(subject.scorer.model):
+    exact = subject.scorer
+    if not can_int8(exact.model):
         return None, "a lower precision is for models on the CPU and in fp32"
     refusals = []
     for precision in get_args(Rough) if wanted == "auto" else (wanted,):
-        weighed = weigh(subject, examples, precision)
+        model = in_bf16(exact.model) if precision == "bf16" else exact.model
+        weighed = weigh(subject, examples, Scorer(model, precision=precision, budget=exact.budget))
         if weighed.refusal is None:
-            return _asking(subject, precision), weighed.reason
+            lower = Scorer(model, precision=precision, budget=exact.budget, cache=exact.cache, identity=exact.identity)
+            return replace(subject, scorer=lower), weighed.reason
         refusals.append(weighed.refusal)
     return None, "; ".join(refusals)
-
-
-def _asking(subject: Subject, precision: Rough) -> Subject:
-    """The subject at a precision, with the same cache."""
-    scorer = subject.scorer
-    model = _lower(scorer.model, precision)
-    lower = Scorer(model, precision=precision, budget=scorer.budget, cache=scorer.cache, identity=scorer.identity)
-    return replace(subject, scorer=lower)

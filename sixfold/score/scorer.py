@@ -111,8 +111,7 @@ class Scorer:
         packed = can_pack(self.model)
         lengths = examples.lengths[which]
         answers: list[Any] = [None] * len(which)
-        # One autocast for all batches: it rounds the weights once.
-        with self._ready(ask), torch.autocast(self._device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+        with self._ready(ask), self._rounding():
             for indices in sorted_batches(lengths, self.budget, packed=packed):
                 batch = self._moved(ask.collate(examples.take(which[indices])))
                 for index, answer in zip(indices.tolist(), ask.read(self.model, batch), strict=True):
@@ -128,6 +127,16 @@ class Scorer:
                 yield
             return
         with torch.inference_mode(), nullcontext() if self._int8 is None else self._int8.used():
+            yield
+
+    @contextmanager
+    def _rounding(self) -> Iterator[None]:
+        """Products in bf16 where that is asked of fp32 weights, which are rounded once for all batches.
+
+        A copy in bf16 (``models/bf16.py``) needs none of it, and its head is to stay in fp32.
+        """
+        wanted = self.precision == "bf16" and next(self.model.parameters()).dtype == torch.float32
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=wanted):
             yield
 
     def _moved(self, batch: dict[str, Any]) -> dict[str, Any]:
