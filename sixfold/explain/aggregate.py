@@ -64,7 +64,7 @@ class Gathered:
     """What was gathered from explanations by one explainer.
 
     Attributes:
-        words: by answer, those with the greatest mean weight.
+        words: by answer, those with the greatest mean weight; none that speaks against it.
         shortcuts: suspected; those that flip most come first.
         flips: share of removed words that flip an answer.
     """
@@ -119,7 +119,9 @@ def _words(tallies: dict[str, _Tally]) -> dict[str, tuple[Word, ...]]:
                 example = max(weights, key=lambda number: weights[number])
                 found[label].append(Word(word, label, float(np.mean(list(weights.values()))), len(weights), example))
     return {
-        label: tuple(sorted(words, key=lambda one: (-one.weight, one.word))[:MOST_WORDS])
+        label: tuple(
+            sorted((one for one in words if one.weight > 0), key=lambda one: (-one.weight, one.word))[:MOST_WORDS]
+        )
         for label, words in sorted(found.items())
     }
 

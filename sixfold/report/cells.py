@@ -212,7 +212,7 @@ def _cell(value: Cell, column: Column, domain: tuple[float, float]) -> Shown:
     class_ = _class(column)
     if isinstance(value, tuple):
         middle, low, high = value
-        known = middle is not None and math.isfinite(middle)
+        known = all(one is not None and math.isfinite(one) for one in value)  # of one text there is no interval
         ends = f"[{_written(low, column)}, {_written(high, column)}]" if known else ""
         drawn = known and column.format == "interval"
         picture = Markup(tallies.interval(middle, low, high, *domain)) if drawn else None

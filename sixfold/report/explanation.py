@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from sixfold.report import show
 from sixfold.report.blocks import (
@@ -97,8 +97,7 @@ def _marked(one: Result, attribution: Result, note: str = "") -> Marked:
 
 def _trusted(result: Result) -> Section:
     trust = result["trust"]
-    said = trust["said"][:1].upper() + trust["said"][1:] + "."
-    blocks: list[Block] = [Notice("good" if trust["chosen"] else "warning", said)]
+    blocks: list[Block] = [Notice(_standing(trust), f"{trust['said']}.")]
     baselines = [method["name"] for method in result["methods"] if method["baseline"]]
     if baselines:
         blocks.append(Notice("note", f"{', '.join(baselines)}: a baseline for comparison, never chosen."))
@@ -109,11 +108,18 @@ def _trusted(result: Result) -> Section:
     return Section("Which explainer to trust", (*blocks, Text(_FIGURES)), "trust")
 
 
+def _standing(trust: Result) -> Literal["good", "note", "warning"]:
+    """One text is too few to praise an explainer for."""
+    if not trust["chosen"]:
+        return "warning"
+    return "good" if trust["texts"] > 1 else "note"
+
+
 def _standings(some: Sequence[Result], how: str) -> Table:
     columns = (
         Column("Explainer"),
-        Column("Comprehensiveness", "range", percent=False),
-        Column("Sufficiency", "range", percent=False),
+        Column("Comprehensiveness", "number"),
+        Column("Sufficiency", "number"),
         Column("Gain over chance", "range", percent=False),
         Column("Log-odds", "number"),
         Column("Agreement", "number"),
@@ -122,8 +128,8 @@ def _standings(some: Sequence[Result], how: str) -> Table:
     rows: list[tuple[Cell, ...]] = [
         (
             one["method"],
-            estimate(one["comprehensiveness"]),
-            estimate(one["sufficiency"]),
+            one["comprehensiveness"]["value"],
+            one["sufficiency"]["value"],
             None if one["gain"] is None else estimate(one["gain"]),
             one["log_odds"]["value"],
             one["tau"]["value"],

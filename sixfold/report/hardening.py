@@ -118,8 +118,8 @@ def _table(found: Result) -> Table:
     columns = (
         Column("Right answers"),
         Column("Rows", "count"),
-        Column("Before", "interval"),
-        Column("After", "interval"),
+        Column("Before", "range"),
+        Column("After", "range"),
         Column("Difference, points"),
         Column("p (Holm)"),
         Column("Trained on"),
