@@ -87,8 +87,8 @@ def _content(recipe: Recipe) -> dict[str, Any]:
     """The recipe as another process can read it. Raises UsageError where it holds rows."""
     from sixfold.recipe import chosen
 
-    texts = (getattr(stage.config, "data", None) or stage.config.corpus for stage in chosen(recipe))
-    if not all(_in_files(text.source) for text in texts):
+    texts = (getattr(stage.config, "data", None) or getattr(stage.config, "corpus", None) for stage in chosen(recipe))
+    if not all(text is None or _in_files(text.source) for text in texts):
         raise UsageError(
             "a plan is made in a process of its own, which cannot be handed rows in memory",
             where=recipe.name,
@@ -285,6 +285,9 @@ def _each(recipes: Any, recipe: Recipe, folder: Path, seconds: float) -> Iterato
     for stage in recipes.chosen(recipe):
         tell(stage.headline)
         module = recipes.STAGES[stage.kind]
+        if not hasattr(module, "job"):
+            tell("  it trains nothing, and what it asks of the model is not planned")
+            continue
         context = Context(folder / stage.folder, recipe.seed, parent, tell)
         memory = Memory()
         begun = time.perf_counter()

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from sixfold.commands.runs import LISTED, folder_name, run_name, strangers
 from sixfold.errors import GateError, Interrupted, UsageError, nearest
 from sixfold.report import show
-from sixfold.stages import finetune, harden, pretrain
+from sixfold.stages import audit, finetune, harden, pretrain
 from sixfold.stages.context import NAME, Context, Watch, owned, write_json
 from sixfold.text.counting import counted
 from sixfold.train import many
@@ -25,8 +25,11 @@ from sixfold.train import many
 if TYPE_CHECKING:
     from sixfold.commands.predict import Model
 
-STAGES: dict[str, Any] = {"pretrain": pretrain, "finetune": finetune, "harden": harden}
-"""Each stage's module: ``Config``, ``VERSION``, ``prepare``, ``job`` and ``run``. A further stage is a further row."""
+STAGES: dict[str, Any] = {"pretrain": pretrain, "finetune": finetune, "harden": harden, "audit": audit}
+"""Each stage's module: ``Config``, ``VERSION``, ``LEAVES``, ``prepare``, ``run``; ``job`` where something is trained.
+
+A further stage is a further row.
+"""
 
 DONE = "stage.json"
 FINISHED, REFUSED = "done", "refused"
@@ -279,9 +282,11 @@ class Run:
 
     @property
     def model(self) -> Model:
-        """The last stage's model, ready to predict."""
+        """The last model that a stage of the run made, ready to predict. Raises UsageError where none does."""
         from sixfold.commands.predict import Model
 
+        if self.checkpoint is None:
+            raise UsageError("no stage of this run makes a model", where=self.folder)
         return Model.load(self.checkpoint)
 
     def _repr_html_(self) -> str:
@@ -290,9 +295,10 @@ class Run:
         return summary(self.folder)
 
     @property
-    def checkpoint(self) -> Path:
-        """The last stage's checkpoint."""
-        return self.stages[-1].folder / "checkpoint"
+    def checkpoint(self) -> Path | None:
+        """The last one that a stage of the run made; None where no stage makes one."""
+        made = [path for stage in self.stages if (path := stage.folder / "checkpoint").is_dir()]
+        return made[-1] if made else None
 
 
 @dataclass(frozen=True)
@@ -320,7 +326,7 @@ def run(recipe: Recipe, *, runs: Path = Path("runs"), told: Told | None = None) 
     done: list[Done] = []
     parent: Path | None = None
     stages = chosen(recipe)
-    many.refuse_run(stage.config.train for stage in stages)
+    many.refuse_run(stage.config.train for stage in stages if hasattr(stage.config, "train"))
     with owned(folder):
         write_json(folder / LISTED, {"stages": [stage.folder for stage in stages]})
         for stranger in strangers(folder):
@@ -329,7 +335,7 @@ def run(recipe: Recipe, *, runs: Path = Path("runs"), told: Told | None = None) 
             context = Context(folder / stage.folder, recipe.seed, parent, told.tell, told.watch, told.stop)
             told.tell(stage.headline)
             done.append(_stage(stage.kind, stage.config, context))
-            parent = context.checkpoint
+            parent = context.checkpoint if context.checkpoint.is_dir() else parent  # an audit makes none
             if done[-1].refused:
                 break
         from sixfold.commands.report import write_report
@@ -377,7 +383,7 @@ def _stage(kind: str, config: Any, context: Context) -> Done:
     old = _as_now(module, before.get("inputs") or {})
     same = _fingerprint(old) == fingerprint
     results = _read(context.folder / "results.json")
-    whole = context.checkpoint.is_dir() or results.get("refused")
+    whole = (context.folder / module.LEAVES).exists() or results.get("refused")
     if same and before.get("status") in (FINISHED, REFUSED) and results and whole:
         context.tell("  unchanged: skipped")
         return Done(context.folder.name, context.folder, results, skipped=True)

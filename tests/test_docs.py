@@ -27,7 +27,9 @@ from sixfold.models.scratch import SIZES
 from sixfold.recipe import Recipe, load, parse
 from sixfold.stages import harden_config as harden
 from sixfold.stages import pretrain_config as pretrain
+from sixfold.stages.auditing.config import Config as AuditConfig
 from sixfold.stages.finetune import Config, ScratchConfig
+from sixfold.stages.planted import CanaryConfig
 from sixfold.stages.rows import DataConfig
 from sixfold.tasks.registry import SHORT, TASKS, full_name, task_class
 from sixfold.tasks.text_classification import LabelPrediction, TextClassification
@@ -52,6 +54,7 @@ KEYS = {
         "model": pretrain.ModelConfig,
         "extend": pretrain.ExtendConfig,
     },
+    "audit.md": {"audit": AuditConfig, "canaries": CanaryConfig},
     "harden.md": {
         "harden": harden.Config,
         "augment": harden.AugmentConfig,
@@ -97,7 +100,9 @@ def test_every_key_and_its_default_stand_in_the_docs(file: str, name: str) -> No
         if field.is_required():
             assert told[key] == "required", key
         else:
-            assert (key, yaml.safe_load(told[key])) == (key, default_of(field))
+            default = default_of(field)
+            default = list(default) if isinstance(default, tuple) else default
+            assert (key, yaml.safe_load(told[key])) == (key, default)
 
 
 def test_the_table_of_formats_is_what_is_read() -> None:
@@ -249,6 +254,9 @@ def test_the_recipes_that_come_along_can_be_read(path: Path) -> None:
     recipe = load(path)
     assert recipe.name == path.stem
     for entry in recipe.stages:
+        if entry.audit is not None:  # its rows are those that the checkpoint learnt from
+            assert entry.audit.foreign in data_catalogue.names()
+            continue
         stage = entry.finetune or entry.harden
         given = entry.pretrain.corpus if stage is None else stage.data
         assert given.source.partition(":")[0] in data_catalogue.names()

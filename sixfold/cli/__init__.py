@@ -27,7 +27,8 @@ app.add_typer(groups.tokenizer_app, name="tokenizer", no_args_is_help=True)
 app.add_typer(groups.data_app, name="data", invoke_without_command=True)
 app.add_typer(groups.words_app, name="words", invoke_without_command=True)
 for _command in (
-    *(running.run, running.plan, running.init, running.check, running.finetune, running.predict, running.evaluate),
+    *(running.run, running.plan, running.init, running.check, running.finetune, running.audit),
+    *(running.predict, running.evaluate),
     *(texts.attack, texts.explain, texts.augment, texts.mask),
     *(running.report, running.compare, running.prune, running.schema),
 ):  # in the order of --help

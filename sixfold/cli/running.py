@@ -43,7 +43,8 @@ def run_recipe(recipe: Recipe, runs: Path) -> None:
     with joined(), stoppable(console) as stop:
         told = recipes.Told(console.print, lambda events: shown(events, console), stop)
         done = recipes.run(recipe, runs=runs, told=told)
-    console.print(f"checkpoint: {done.checkpoint}")
+    if done.checkpoint is not None:
+        console.print(f"checkpoint: {done.checkpoint}")
     console.print(f"report: {done.report}")
 
 
@@ -167,6 +168,38 @@ def finetune(
         config["base"] = "minilm-l6"
     recipe = recipe_module().one_stage("finetune", config, set_ or [], name=name or run_name(source), seed=seed)
     run_recipe(recipe, runs)
+
+
+def audit(
+    checkpoint: Checkpoint,
+    data: Annotated[
+        str | None, typer.Option(help="Labelled rows, training rows among them; those of its lineage unless given.")
+    ] = None,
+    gate: Annotated[
+        list[str] | None, typer.Option(help="What must hold, such as 'accuracy >= 0.9'; repeatable. Else exit code 3.")
+    ] = None,
+    foreign: Annotated[str | None, typer.Option(help="Texts that the model is not for.")] = None,
+    name: Annotated[str | None, typer.Option(help="Names the run.")] = None,
+    column: Columns = None,
+    encoding: Encoding = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="KEY=VALUE of the stage, such as attacked=50 or leave_out=[leakage]; repeatable."),
+    ] = None,
+    seed: Seed = 13,
+    runs: Runs = Path("runs"),
+) -> None:
+    """Gather a checkpoint's evidence, judge gates, write a report and a model card. Exit code 3 if a gate fails."""
+    from sixfold.commands.runs import folder_name
+
+    config: dict[str, Any] = {"base": checkpoint, "gates": gate or [], "foreign": foreign}
+    if data is not None:
+        config["data"] = {"source": data, "encoding": encoding, "columns": pairs(column)}
+    elif column or encoding:
+        raise UsageError("--column and --encoding are of --data", hint="name the rows: --data FILE")
+    parts = [part for part in Path(checkpoint).parts if part not in ("checkpoint", "/", "..")]
+    called = name or f"audit-{folder_name('-'.join(parts[-1:]))}"
+    run_recipe(recipe_module().one_stage("audit", config, set_ or [], name=called, seed=seed), runs)
 
 
 def predict(

@@ -9,6 +9,7 @@ from typing import Any
 
 from sixfold.commands.runs import stages_in
 from sixfold.errors import DataError, UsageError
+from sixfold.report.auditing import audit_sections, failed
 from sixfold.report.blocks import Cell, Format, Notice, Page, Section, Tile, Tiles, table
 from sixfold.report.evaluation import calibration_section, classification_sections, entity_sections, estimate
 from sixfold.report.hardening import hardening_sections, refusal
@@ -50,7 +51,9 @@ def write_report(run: str | Path) -> Path:
     sections = tuple(section for stage in stages for section in _SECTIONS[stage["stage"]](stage, len(stages) > 1))
     if len(stages) > 1:
         sections = (_overview(stages), *sections)
-    titles = ", then ".join(f"{stage['stage']} {_short(stage)}" for stage in stages)
+        if stages[-1]["stage"] == "audit":
+            sections = (audit_sections(stages[-1])[0], *sections)
+    titles = ", then ".join(" ".join(dict.fromkeys((stage["stage"], _short(stage)))) for stage in stages)
     page = Page(title=run.name, subtitle=titles, facts=_facts(stages), sections=sections)
     target = run / "report.html"
     write(page, target)
@@ -93,6 +96,17 @@ def _harden(stage: dict[str, Any], several: bool) -> list[Section]:
     """A hardening stage: before and after, the hardened model on rows as they are, then how it came about."""
     out = [*hardening_sections(stage), *_evaluated(stage), *_training(stage)]
     out += [*data_sections(stage["data"]), *lineage_sections(stage["lineage"])]
+    return _named(stage, out) if several else out
+
+
+def _audit(stage: dict[str, Any], several: bool) -> list[Section]:
+    """An audit: the verdict first, then what each answer rests on."""
+    out = [
+        *audit_sections(stage),
+        *_evaluated(stage),
+        *data_sections(stage["data"]),
+        *lineage_sections(stage["lineage"]),
+    ]
     return _named(stage, out) if several else out
 
 
@@ -150,13 +164,18 @@ def _overview(stages: list[dict[str, Any]]) -> Section:
         *(("Stage", "text"), ("Task", "text"), ("Base", "text"), ("Metric", "text")),
         *(("Value", "interval"), ("n", "count"), ("Split", "text")),
     ]
-    refused = [Notice("error", refusal(stage["refused"])) for stage in stages if stage.get("refused")]
+    refused = [Notice("error", _said_no(stage)) for stage in stages if stage.get("refused")]
     return Section("In short", (*refused, table(columns, rows)), "in-short")
+
+
+def _said_no(stage: dict[str, Any]) -> str:
+    return failed(stage["refused"]) if stage["stage"] == "audit" else refusal(stage["refused"])
 
 
 _SECTIONS: dict[str, Callable[[dict[str, Any], bool], list[Section]]] = {
     "pretrain": _pretrain,
     "finetune": _finetune,
     "harden": _harden,
+    "audit": _audit,
 }
 """Sections of each stage's results. A further stage is a further row."""

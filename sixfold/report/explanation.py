@@ -46,11 +46,11 @@ def explanation_sections(result: Result) -> tuple[Section, ...]:
     Args:
         result: what ``sixfold explain --json`` prints.
     """
-    trusted = [_trusted(result)] if result["trust"]["standings"] else []
+    trusted = [trusted_section(result)] if result["trust"]["standings"] else []
     gathered = result.get("gathered")
     if gathered is None:
         return (_texts(result), *trusted, _done(result))
-    return (_shortcuts(gathered), _words(gathered), *trusted, _texts(result), _done(result))
+    return (shortcuts_section(gathered), words_section(gathered), *trusted, _texts(result), _done(result))
 
 
 def _texts(result: Result) -> Section:
@@ -95,7 +95,7 @@ def _marked(one: Result, attribution: Result, note: str = "") -> Marked:
     return Marked(one["text"], tuple(spans), "; ".join([attribution["method"], *([note] if note else []), *exact]))
 
 
-def _trusted(result: Result) -> Section:
+def trusted_section(result: Result) -> Section:
     trust = result["trust"]
     blocks: list[Block] = [Notice(_standing(trust), f"{trust['said']}.")]
     baselines = [method["name"] for method in result["methods"] if method["baseline"]]
@@ -150,7 +150,7 @@ def _curves(some: Sequence[Result], name: str) -> Curves:
     return Curves(name.capitalize(), tuple(series), "share of the words", "probability lost")
 
 
-def _shortcuts(gathered: Result) -> Section:
+def shortcuts_section(gathered: Result) -> Section:
     found = gathered["shortcuts"]
     usual = f"Leaving out one word changes the answer in {show.percent(gathered['flips'])} % of all cases."
     if not found:
@@ -175,7 +175,7 @@ def _shortcuts(gathered: Result) -> Section:
     return Section("Suspected shortcuts", (notice, table(columns, rows)), "shortcuts")  # type: ignore[arg-type]
 
 
-def _words(gathered: Result) -> Section:
+def words_section(gathered: Result) -> Section:
     blocks: list[Block] = [
         Text(
             f"By {gathered['method']}, over {counted(gathered['texts'], 'text')}. A weight is the mean over the texts "

@@ -9,21 +9,24 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sixfold.attack.attacks import ATTACKS, ENCODER, named
 from sixfold.attack.building import Attack
 from sixfold.attack.outcome import Outcome, outcomes, write
 from sixfold.attack.run import attack
 from sixfold.attack.similarity import Encoder
-from sixfold.errors import Interrupted
+from sixfold.errors import Interrupted, UsageError
+from sixfold.models import is_local
 from sixfold.score.cache import Cache, Identity
 from sixfold.score.scorer import Scorer
 from sixfold.score.subject import CACHE_BYTES, Subject
 from sixfold.stages.context import write_json
 from sixfold.stages.labelled import Judged
+from sixfold.tasks.contract import Task
 from sixfold.tasks.registry import settings_of
 from sixfold.text.counting import counted
 
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
 KEY = "key.json"
 FIRST_ROWS = 4
 """Rows of which an attack's time is told first; then more, until it took long enough."""
+_UNUSABLE = ("nothing to attack", "too long")
 TOLD_SECONDS = 20.0
 """A long attack tells so often how far it is."""
 
@@ -132,6 +136,48 @@ class Bench:
             if time.perf_counter() - last > TOLD_SECONDS:
                 last = time.perf_counter()
                 self.tell(f"  {how.name}: {number:,} of {counted(len(self.rows), 'row')}")
+
+
+def attacks_by_name(
+    names: Iterable[str], task: Task, words: str | None = None
+) -> tuple[dict[str, Attack], Encoder | None]:
+    """The attacks, ready, and what measures how like the texts are that they find.
+
+    Args:
+        words: of attacks that ask a masked language model: one.
+
+    Raises:
+        UsageError: an attack does not fit the task.
+    """
+    some = list(names)
+    english = any("en" in ATTACKS[name].languages for name in some)
+    # Without it the attacks that need it tell so themselves.
+    encoder = Encoder.load(ENCODER) if english and is_local(ENCODER) else None
+    built = {name: named(name, words=words, encoder=encoder or ENCODER) for name in some}
+    several = [name for name, how in built.items() if not how.one_for_one]
+    if several and task.name == "token_classification":
+        raise UsageError(
+            f"{', '.join(several)} makes one word of several: the right tags would be lost",
+            where="attacks",
+            hint="name attacks that change word by word, such as deepwordbug",
+        )
+    return built, encoder
+
+
+def withstood(one: Outcome) -> bool:
+    """Whether the answer was right before the attack, and no success was confirmed.
+
+    What an attack could not change counts as withstood.
+    """
+    return one.was_right and one.kind != "succeeded"
+
+
+def usable(*sides: Sequence[Sequence[Outcome]]) -> list[list[list[Outcome]]]:
+    """The outcomes of each side, attack by attack, of the rows that every attack could begin with."""
+    lists = [found for side in sides for found in side]
+    assert len({tuple(one.row for one in found) for found in lists}) == 1, "not the same rows"
+    kept = [place for place in range(len(lists[0])) if not any(found[place].why in _UNUSABLE for found in lists)]
+    return [[[found[place] for place in kept] for found in side] for side in sides]
 
 
 def with_weights(subject: Subject, model: Any, digest: str, cache_bytes: int = CACHE_BYTES) -> Subject:

@@ -12,10 +12,12 @@ from sixfold.errors import UsageError, nearest
 from sixfold.models import lineage, load, save
 from sixfold.models.load import Loaded
 from sixfold.models.shapes import forgets_case, has_types, widen
+from sixfold.safety.canaries import Plan
 from sixfold.score.scorer import Scorer
 from sixfold.stages.context import NAME, Context
 from sixfold.stages.job import Job, Split, training
 from sixfold.stages.labelled import cut_line, data_results, encoded, judged, write_predictions
+from sixfold.stages.planted import CanaryConfig, plan_of, planted
 from sixfold.stages.rows import DataConfig, Prepared, prepare_rows
 from sixfold.stages.training import device, training_results
 from sixfold.tasks.contract import Encoded, OnLong, Task
@@ -28,6 +30,8 @@ from sixfold.train.tracking import tracked
 
 VERSION = 1
 """Raised when the stage computes something else from the same inputs, so that finished runs are done again."""
+LEAVES = "checkpoint"
+"""What stands in the stage's folder when it is done."""
 
 
 class ScratchConfig(BaseModel):
@@ -56,6 +60,9 @@ class Config(BaseModel):
     several: bool = Field(False, description="A text may have several labels, or none.")
     word_shapes: bool = Field(True, description="Entities: give a base that forgets capitals the shapes of words.")
     class_weights: Literal["balanced"] | None = Field(None, description="balanced: rare classes weigh more.")
+    canaries: CanaryConfig | None = Field(
+        None, description="Plant secrets among the training rows; an audit then tells how far they can be got out."
+    )
     abstain_below: float | None = Field(None, ge=0, le=1, description="No answer with a confidence under this.")
 
     @model_validator(mode="after")
@@ -106,6 +113,7 @@ class _Work:
     task: Task
     loaded: Loaded
     encoded: dict[str, Encoded]
+    canaries: Plan | None
 
 
 def prepare(config: Config, context: Context) -> Prepared:
@@ -156,10 +164,13 @@ def _start(config: Config, context: Context, prepared: Prepared) -> _Work:
     loaded = _load(config, context, task, prepared)
     task = _with_shapes(config, context, task, loaded)
     loaded.model.to(device())
-    encoded = _encoded(config, task, prepared, loaded)
+    plan = None if config.canaries is None else plan_of(config.canaries, prepared, context.seed)
+    encoded = _encoded(config, task, prepared if plan is None else planted(prepared, plan, task), loaded)
     for split, part in encoded.items():
         context.tell(f"  {cut_line(split, part.cut)}")
-    return _Work(config, context, prepared, task, loaded, encoded)
+    if plan is not None:
+        context.tell(f"  {plan.rows:,} of the training rows are canaries")
+    return _Work(config, context, prepared, task, loaded, encoded, plan)
 
 
 def _encoded(config: Config, task: Task, prepared: Prepared, loaded: Loaded) -> dict[str, Encoded]:
@@ -285,6 +296,7 @@ def _finish(work: _Work) -> dict[str, Any]:
         stage="finetune",
         base=work.config.base or ("scratch" if work.config.scratch else "the stage before"),
         data_notes=list(work.rows.told),
+        **({} if work.canaries is None else {"canaries": work.canaries.to_dict()}),
     )
     save(model, work.loaded.tokenizer, context.checkpoint, history, extra_config=_kept(work, done.task))
     return {

@@ -14,19 +14,17 @@ from typing import Any, Literal
 
 import torch
 
-from sixfold.attack.attacks import ATTACKS, ENCODER, named
 from sixfold.attack.building import Attack
 from sixfold.attack.goals import goal_for
 from sixfold.attack.run import sampled
 from sixfold.attack.similarity import Encoder
 from sixfold.data.examples import Examples
 from sixfold.data.partition import digest
-from sixfold.errors import UsageError
-from sixfold.models import is_local, lineage, load, save
+from sixfold.models import lineage, load, save
 from sixfold.models.load import Loaded
 from sixfold.score.scorer import Scorer
 from sixfold.score.subject import Subject
-from sixfold.stages.attacked import Bench, Measured, seconds_of, with_weights
+from sixfold.stages.attacked import Bench, Measured, attacks_by_name, seconds_of, with_weights
 from sixfold.stages.context import Context
 from sixfold.stages.further import Adversarial, Augmented, Further, Maker, augmenter
 from sixfold.stages.harden_config import Config, trained_with
@@ -44,10 +42,12 @@ from sixfold.train import state
 from sixfold.train.events import Stopped
 from sixfold.train.tracking import tracked
 
-__all__ = ["VERSION", "Config", "Prepared", "job", "prepare", "run"]
+__all__ = ["LEAVES", "VERSION", "Config", "Prepared", "job", "prepare", "run"]
 
 VERSION = 1
 """Raised when the stage computes something else from the same inputs, so that finished runs are done again."""
+LEAVES = "checkpoint"
+"""What stands in the stage's folder when it is done."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,8 @@ def run(config: Config, context: Context, prepared: Prepared) -> dict[str, Any] 
 
 
 def _start(config: Config, context: Context, prepared: Prepared) -> _Work:
-    built, encoder = _built(config, prepared)
+    names = dict.fromkeys([*prepared.attacks, *([config.renew.attack] if config.renew else [])])
+    built, encoder = attacks_by_name(names, prepared.task, config.words)
     loaded = load(
         prepared.folder,
         prepared.task.head(),
@@ -104,23 +105,6 @@ def _start(config: Config, context: Context, prepared: Prepared) -> _Work:
     bench = _bench(config, context, prepared, [built[name] for name in prepared.attacks], encoder)
     further = _further(config, context, rows, subject, examples["train"].examples, built)
     return _Work(config, context, prepared, loaded, subject, examples, bench, further)
-
-
-def _built(config: Config, prepared: Prepared) -> tuple[dict[str, Attack], Encoder | None]:
-    """The attacks by name, and what measures the texts that they find."""
-    names = dict.fromkeys([*prepared.attacks, *([config.renew.attack] if config.renew else [])])
-    english = any("en" in ATTACKS[name].languages for name in names)
-    # Without it the attacks that need it tell so themselves.
-    encoder = Encoder.load(ENCODER) if english and is_local(ENCODER) else None
-    built = {name: named(name, words=config.words, encoder=encoder or ENCODER) for name in names}
-    several = [name for name, how in built.items() if not how.one_for_one]
-    if several and prepared.task.name == "token_classification":
-        raise UsageError(
-            f"{', '.join(several)} makes one word of several: the right tags would be lost",
-            where="attacks",
-            hint="name attacks that change word by word, such as deepwordbug",
-        )
-    return built, encoder
 
 
 def _bench(

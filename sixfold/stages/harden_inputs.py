@@ -12,8 +12,8 @@ from pathlib import Path
 from sixfold.attack.attacks import ATTACKS
 from sixfold.errors import DataError, UsageError, unknown
 from sixfold.models import lineage
-from sixfold.models.resolve import resolve
 from sixfold.score.tuned import task_of
+from sixfold.stages.checkpoints import checkpoint_of
 from sixfold.stages.context import Context
 from sixfold.stages.harden_config import ATTACKED, Config
 from sixfold.stages.rows import Prepared as Rows
@@ -51,7 +51,7 @@ class Prepared:
 
 def prepare(config: Config, context: Context) -> Prepared:
     """Read the checkpoint's task and the rows. Raises before any compute; the digests decide about skipping."""
-    folder = _base(config, context)
+    folder = checkpoint_of(config.base, context, to="harden")
     task = task_of(folder)
     _check_config(config, task)
     rows = prepare_rows(config.data, task.columns, seed=context.seed)
@@ -63,28 +63,10 @@ def prepare(config: Config, context: Context) -> Prepared:
             found=", ".join(rows.rows),
             hint="data.split: {validation: 0.1, test: 0.1} cuts some off",
         )
-    language = _language(rows)
-    attacks = tuple(config.attacks or _usual(task, language))
+    language = language_of(rows)
+    attacks = tuple(config.attacks or usual(task, language))
     rows = replace(rows, digests={**rows.digests, "base": lineage.digest_folder(folder)})
     return Prepared(rows, folder, task, split, attacks, language)
-
-
-def _base(config: Config, context: Context) -> Path:
-    """The checkpoint to harden: of the recipe, or of the stage before."""
-    if config.base is None:
-        if context.parent is None:
-            raise UsageError(
-                "there is nothing to harden",
-                where="harden",
-                hint="set base to a fine-tuned checkpoint or its run's folder, or put a finetune stage before",
-            )
-        return context.parent
-    folder = Path(config.base)
-    if folder.is_dir() and not (folder / "config.json").is_file():
-        inside = sorted(folder.glob("checkpoint/config.json")) or sorted(folder.glob("*/checkpoint/config.json"))
-        if inside:
-            return inside[-1].parent
-    return resolve(config.base).folder
 
 
 def _check_config(config: Config, task: Task) -> None:
@@ -114,13 +96,14 @@ def _check_labels(task: Task, rows: Rows) -> None:
         )
 
 
-def _language(rows: Rows) -> str:
+def language_of(rows: Rows) -> str:
     """The language of most training rows, by script."""
     shares: Mapping[str, float] = rows.described["languages"]["train"]
     return max(shares, key=lambda name: shares[name], default="und")
 
 
-def _usual(task: Task, language: str) -> Sequence[str]:
+def usual(task: Task, language: str) -> Sequence[str]:
+    """The attacks on a task and language unless others are named. Raises UsageError where there are none."""
     found = ATTACKED.get((task.name, language))
     if found is None:
         known = [name for name, row in ATTACKS.items() if "zh" not in row.languages]

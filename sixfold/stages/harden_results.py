@@ -20,7 +20,7 @@ from sixfold.metrics.compare import Comparison
 from sixfold.metrics.intervals import proportion
 from sixfold.metrics.tagging import spans, tags_of
 from sixfold.report import show
-from sixfold.stages.attacked import Measured
+from sixfold.stages.attacked import Measured, usable, withstood
 from sixfold.stages.harden_config import Config, trained_on
 
 if TYPE_CHECKING:
@@ -32,7 +32,6 @@ Result = dict[str, Any]
 SIDES = ("before", "after")
 SHOWN = 12
 """Rows of an attack whose texts are kept for the report."""
-_UNUSABLE = ("nothing to attack", "too long")
 
 
 def compared(
@@ -48,20 +47,20 @@ def compared(
         config: says what attacks had, and what was learnt from.
         seed: of the bootstrap.
     """
-    sides = _usable([one.outcomes for one in before.attacked], [one.outcomes for one in after.attacked])
-    withstood = [np.array([[_withstood(one) for one in found] for found in side], dtype=bool) for side in sides]
+    sides = usable([one.outcomes for one in before.attacked], [one.outcomes for one in after.attacked])
+    held = [np.array([[withstood(one) for one in found] for found in side], dtype=bool) for side in sides]
     right = [np.array([one.was_right for one in side[0]], dtype=bool) for side in sides]
-    worst = [np.asarray(side.all(axis=0)) for side in withstood]
+    worst = [np.asarray(side.all(axis=0)) for side in held]
     tests = compare.corrected(
         [
             _clean_test(before, after, rows, split, seed),
             compare.accuracy(*right),
-            *(compare.accuracy(*pair) for pair in zip(*withstood, strict=True)),
+            *(compare.accuracy(*pair) for pair in zip(*held, strict=True)),
             compare.accuracy(*worst),
         ]
     )
     each = [
-        _attack(before, after, place, config, seed) | _both([side[place] for side in withstood], tests[2 + place])
+        _attack(before, after, place, config, seed) | _both([side[place] for side in held], tests[2 + place])
         for place in range(len(before.attacked))
     ]
     name = after.subject.task.metric
@@ -78,18 +77,6 @@ def compared(
         "attacks": each,
         "all": _both(worst, tests[-1]),
     }
-
-
-def _usable(*sides: Sequence[Sequence[Outcome]]) -> list[list[list[Outcome]]]:
-    """The outcomes of each side, attack by attack, of the rows that every attack could begin with."""
-    lists = [found for side in sides for found in side]
-    assert len({tuple(one.row for one in found) for found in lists}) == 1, "not the same rows"
-    kept = [place for place in range(len(lists[0])) if not any(found[place].why in _UNUSABLE for found in lists)]
-    return [[[found[place] for place in kept] for found in side] for side in sides]
-
-
-def _withstood(one: Outcome) -> bool:
-    return one.was_right and one.kind != "succeeded"
 
 
 def _both(sides: Sequence[NDArray[np.bool_]], test: Comparison) -> Result:
@@ -140,8 +127,8 @@ def _pairs(before: Sequence[Outcome], after: Sequence[Outcome], subject: Subject
     """
     lost = [pair for pair in zip(before, after, strict=True) if pair[0].kind == "succeeded"]
     lost.sort(key=lambda pair: (len(pair[0].edits) / max(1, pair[0].words), pair[0].row))
-    held = [pair for pair in lost if _withstood(pair[1])]
-    gone = [pair for pair in lost if not _withstood(pair[1])]
+    held = [pair for pair in lost if withstood(pair[1])]
+    gone = [pair for pair in lost if not withstood(pair[1])]
     few = SHOWN // 2
     kept = {id(pair) for pair in [*held[: max(few, SHOWN - len(gone))], *gone[: max(few, SHOWN - len(held))]]}
     chosen = [pair for pair in lost if id(pair) in kept]

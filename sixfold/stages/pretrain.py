@@ -36,6 +36,8 @@ from sixfold.train.tracking import tracked
 
 VERSION = 1
 """Raised when the stage computes something else from the same inputs, so that finished runs are done again."""
+LEAVES = "checkpoint"
+"""What stands in the stage's folder when it is done."""
 
 _TOLD_AS = {"schedule": "schedule", "warmup": "warm-up", "weight_decay": "weight decay", "dropout": "dropout"}
 """Keys of training that the recipe may set over what is derived, and the derived value's name."""

@@ -93,8 +93,11 @@ class Prepared:
     told: tuple[str, ...]
 
 
-def prepare_rows(config: DataConfig, columns: Sequence[Column], *, seed: int) -> Prepared:
+def prepare_rows(config: DataConfig, columns: Sequence[Column], *, seed: int, keep: Sequence[str] = ()) -> Prepared:
     """Read, check, split and limit rows.
+
+    Args:
+        keep: other columns of the file to carry along.
 
     Raises:
         DataError: every problem of the rows at once, unless the recipe allows dropping them.
@@ -111,7 +114,8 @@ def prepare_rows(config: DataConfig, columns: Sequence[Column], *, seed: int) ->
             hint="give one: source: {train: FILE, test: FILE}",
         )
     checked = check(read, columns, config.columns, allow=allow)
-    applied = apply(read, checked, on_bad=config.on_bad, keep=[config.group] if config.group else [])
+    carried = dict.fromkeys([*keep, *([config.group] if config.group else [])])
+    applied = apply(read, checked, on_bad=config.on_bad, keep=list(carried))
     inputs = [column.role for column in columns if not column.target and column.role in checked.mapping]
     rows = applied.rows
     told = [_line(problem) for problem in checked.problems]
@@ -132,7 +136,7 @@ def prepare_rows(config: DataConfig, columns: Sequence[Column], *, seed: int) ->
         told += _shared(rows, inputs, group, allowed="overlaps" in config.allow)
     if group:
         told.append(f"split by {config.group}: {_groups(rows, group)}")
-        rows = rows if group in checked.mapping else rows.remove_columns(group)
+        rows = rows if group in (*checked.mapping, *keep) else rows.remove_columns(group)
     if config.limit is not None and config.limit < len(rows["train"]):
         told.append(f"training on {config.limit:,} of {counted(len(rows['train']), 'row')} (limit)")
         rows["train"] = rows["train"].shuffle(seed=seed).select(range(config.limit))

@@ -1,0 +1,79 @@
+"""The section on leakage: what can be told of a checkpoint's training text by asking it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from sixfold.report import show
+from sixfold.report.blocks import Block, Cell, Column, Details, Notice, Section, Table, Text
+from sixfold.report.evaluation import estimate
+from sixfold.text.counting import counted
+
+Result = dict[str, Any]
+_MEMBERSHIP = (
+    "A row that was learnt is easier for the model than one that was not (Yeom et al. 2018). The AUC is the chance "
+    "that a training row looks more like one than a held-out row does: 50 % is chance, 100 % gives every row away. "
+    "Beside it, how many training rows are found when few others are taken for some."
+)
+_CANARIES = (
+    "Sentences with random secrets were planted in the training text. A canary's exposure (Carlini et al. 2019) is "
+    "the number of bits that one who guesses by the model is ahead of one who guesses blindly. Controls were never "
+    "planted: their exposure is what chance gives."
+)
+
+
+def leakage_section(found: Result) -> Section:
+    """Membership, then canaries, as far as each was measured."""
+    blocks: list[Block] = []
+    if "membership" in found:
+        blocks += [Text(_MEMBERSHIP), _membership(found["membership"]["attacks"])]
+    else:
+        blocks.append(Notice("note", "There are too few rows to tell membership by."))
+    if "canaries" in found:
+        blocks += _canaries(found["canaries"])
+    else:
+        blocks.append(Notice("note", "No canaries were planted in the training text (data: {canaries: …})."))
+    return Section("What it gives away", tuple(blocks), "leakage")
+
+
+def _membership(attacks: list[Result]) -> Table:
+    rates = list(attacks[0]["found"])
+    columns = (
+        Column("Told by"),
+        Column("AUC", "interval"),
+        *(Column(f"Found at {100 * float(rate):g} % false alarms", "range") for rate in rates),
+        Column("Training rows", "count"),
+        Column("Others", "count"),
+    )
+    rows: list[tuple[Cell, ...]] = []
+    for one in attacks:
+        hits = (None if one["found"][rate] is None else estimate(one["found"][rate]) for rate in rates)
+        rows.append((one["attack"], estimate(one["auc"]), *hits, one["members"], one["others"]))
+    return Table(columns, tuple(rows), "Membership")
+
+
+def _canaries(found: Result) -> Iterator[Block]:
+    yield Text(_CANARIES)
+    columns = (
+        Column("Planted"),
+        Column("Canaries", "count"),
+        Column("Exposure, bits", "range", percent=False),
+        Column("Greatest", "number"),
+        Column("Above controls", "range", percent=False),
+        Column("Better known than all others", "count"),
+    )
+    rows: list[tuple[Cell, ...]] = []
+    for level in found["levels"]:
+        planted = counted(level["repeats"], "time") if level["repeats"] else "never (controls)"
+        above = None if level["above_controls"] is None else estimate(level["above_controls"])
+        mean = estimate(level["mean"])
+        rows.append((planted, level["mean"]["count"], mean, level["greatest"], above, level["at_cap"]))
+    yield Table(columns, tuple(rows), "Exposure of canaries")
+    spaces = (
+        f"{one['format']}: ranked among {one['candidates']:,} other secrets"
+        f"{' (all there are)' if one['exact'] else ' (a sample)'}, so that at most {show.number(one['cap'])} bits can "
+        f"be told; chance gives {show.number(one['chance'])}"
+        for one in found["spaces"]
+    )
+    yield Details("How they were ranked", (Text("\n\n".join(spaces)),))

@@ -1,0 +1,1 @@
+"""What an audit stage measures, one file a question. The stage itself: ``stages/audit.py``."""

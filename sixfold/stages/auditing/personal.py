@@ -1,0 +1,30 @@
+"""Personal data in the training text: counted by type, never shown."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from sixfold.metrics.intervals import proportion
+from sixfold.safety.find import find
+from sixfold.stages.auditing.figures import PERSONAL
+
+Result = dict[str, Any]
+
+
+def personal(given: Sequence[Any], of: int) -> tuple[Result, dict[str, Result]]:
+    """What patterns find; names of people need a model and are not counted.
+
+    Args:
+        given: training texts, or rows of words.
+        of: how many there are in all.
+    """
+    counts: Counter[str] = Counter()
+    touched = 0
+    for text in given:
+        kinds = {one.type for one in find(text if isinstance(text, str) else " ".join(text))}
+        counts.update(kinds)
+        touched += bool(kinds)
+    metric = proportion("rows with personal data", touched, len(given)).to_dict()
+    return {"rows": len(given), "of": of, "types": dict(counts.most_common()), "metric": metric}, {PERSONAL: metric}
