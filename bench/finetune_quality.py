@@ -31,7 +31,10 @@ OURS: dict[str, dict[str, Any]] = {
         "train": {"epochs": 15, "patience": 5, "metric": "accuracy"},
     },
     "sst2_glue": {"task": "classify", "train": {"epochs": 3, "metric": "accuracy", "evaluations": 2}},
-    "financial_phrasebank": {"task": "classify", "train": {"epochs": 6, "metric": "accuracy"}},
+    "financial_phrasebank": {
+        "task": "classify",
+        "train": {"epochs": 6, "metric": "accuracy", "adversarial": {"method": "fgm"}},
+    },
 }
 DATA = {"split": {"validation": 0.1, "test": 0.1}, "allow": ["overlaps", "unseen"]}
 PLAIN = {"word_shapes": False, "train": {"epochs": 3, "learning_rate": 5e-5}}
@@ -39,6 +42,7 @@ FROZEN = {"word_shapes": False, "train": {"epochs": 5, "train_base": False}}
 DIALS: dict[str, dict[str, Any]] = {
     "sixfold": {},
     "fgm": {"adversarial": {"method": "fgm"}},
+    "without fgm": {"adversarial": None},
     "freelb": {"adversarial": {"method": "freelb"}},
     "r-drop": {"r_drop": 1.0},
     "neftune": {"noise": 5.0},
