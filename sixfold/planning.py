@@ -85,8 +85,10 @@ def plan(
 
 def _content(recipe: Recipe) -> dict[str, Any]:
     """The recipe as another process can read it. Raises UsageError where it holds rows."""
-    from sixfold.recipe import chosen
+    from sixfold.recipe import STAGES, chosen
 
+    if not any(hasattr(STAGES[stage.kind], "job") for stage in chosen(recipe)):
+        raise UsageError("nothing in this recipe is trained, so there is nothing to plan", where=recipe.name)
     texts = (getattr(stage.config, "data", None) or getattr(stage.config, "corpus", None) for stage in chosen(recipe))
     if not all(text is None or _in_files(text.source) for text in texts):
         raise UsageError(

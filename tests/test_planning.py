@@ -212,3 +212,14 @@ def test_a_plan_comes_true(tmp_path: Path) -> None:
     assert found.early == (1.0, 1.0)
     assert 1 - bench.MEMORY <= found.memory <= 1 + bench.MEMORY, found
     assert 1 - bench.TIME <= found.time <= 1 + bench.TIME, found
+
+
+def test_an_audit_is_passed_over_and_alone_there_is_nothing_to_plan(base: Path, tmp_path: Path) -> None:
+    content = recipe_of(write_csv(tmp_path / "reviews.csv", reviews(40)), base, train={"epochs": 1})
+    content["stages"].append({"audit": {"gates": ["accuracy > 0.5"]}})
+    lines: list[str] = []
+    found = plan(parse(content), runs=tmp_path, seconds=0.2, tell=lines.append)
+    assert [stage.kind for stage in found.stages] == ["finetune"]
+    assert any("not planned" in line for line in lines)
+    with pytest.raises(UsageError, match="nothing to plan"):
+        plan(parse({**content, "stages": content["stages"][1:]}), runs=tmp_path)

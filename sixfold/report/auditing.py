@@ -119,7 +119,7 @@ def _asked(stage: Result) -> Iterator[tuple[str, tuple[Cell, ...]]]:
     asked = [
         (f"How good is it ({name})?", name),
         ("Is it as sure as it is right (calibration error)?", "ece"),
-        ("Does it know foreign texts (AUROC)?", "foreign_auroc"),
+        ("Does it know foreign texts (AUROC; chance is 50 %)?", "foreign_auroc"),
         ("How often is it right under every attack?", "accuracy_under_attack.all"),
         ("Can its answers be explained (gain over chance)?", "faithfulness"),
         ("Can one tell what it has learnt (AUC; chance is 50 %)?", "membership_auc"),

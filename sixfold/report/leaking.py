@@ -14,7 +14,7 @@ Result = dict[str, Any]
 _MEMBERSHIP = (
     "A row that was learnt is easier for the model than one that was not (Yeom et al. 2018). The AUC is the chance "
     "that a training row looks more like one than a held-out row does: 50 % is chance, 100 % gives every row away. "
-    "Beside it, how many training rows are found when few others are taken for some."
+    "Beside it, how many training rows are found when 1 %, or 0.1 %, of the others are taken for some."
 )
 _CANARIES = (
     "Sentences with random secrets were planted in the training text. A canary's exposure (Carlini et al. 2019) is "
@@ -33,7 +33,11 @@ def leakage_section(found: Result) -> Section:
     if "canaries" in found:
         blocks += _canaries(found["canaries"])
     else:
-        blocks.append(Notice("note", "No canaries were planted in the training text (data: {canaries: …})."))
+        blocks.append(
+            Notice(
+                "note", "No canaries were planted in the training text (canaries: {count: 8} in the finetune stage)."
+            )
+        )
     return Section("What it gives away", tuple(blocks), "leakage")
 
 
@@ -41,10 +45,10 @@ def _membership(attacks: list[Result]) -> Table:
     rates = list(attacks[0]["found"])
     columns = (
         Column("Told by"),
-        Column("AUC", "interval"),
-        *(Column(f"Found at {100 * float(rate):g} % false alarms", "range") for rate in rates),
-        Column("Training rows", "count"),
-        Column("Others", "count"),
+        Column("AUC", "range"),
+        *(Column(f"Found at {100 * float(rate):g} %", "range") for rate in rates),
+        Column("Learnt", "count"),
+        Column("Held out", "count"),
     )
     rows: list[tuple[Cell, ...]] = []
     for one in attacks:
