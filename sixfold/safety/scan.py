@@ -39,76 +39,149 @@ _ASIDE = str.maketrans(
 )
 _WIDE = re.compile("[０-９Ａ-Ｚａ-ｚ＠．－：＋＝]")
 
+_WORD = "A-Za-z0-9_"
 _LEAD_CHARACTER = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._%+-(")
 _WORD_CHARACTER = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_")
-_CUES = {
-    "微": "信",
-    "密": "码",
-    "口": "令",
-    "址": "",
-    "住": "",
-    "寄": "[到至给往]",
-    "送": "[到至给往]",
-    "-": "----BEGIN ",
-    "w": r"ww\.",
-    "h": "f_",
-    "e": "yJ",
-}
-_TWO_CAPITALS = re.compile(r"(?<![A-Za-z0-9_])[A-Z]{2} ")
-_MONTHS = "Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec"
-
-
-def _trigger() -> re.Pattern[str]:
-    """Begins with a plain set, which is what makes the search fast: characters are skipped without trying more."""
-    cues = dict(_CUES)
-    for place in PLACES:
-        cues[place[0]] = "|".join(filter(None, (cues.get(place[0]), place[1:])))
-    for letter in PLATES:
-        cues[letter] = "|".join(filter(None, (cues.get(letter), "(?=[A-Z])")))
-    for month in _MONTHS.split("|"):
-        cues[month[0]] = "|".join(filter(None, (cues.get(month[0]), month[1:])))
-    first = "".join(re.escape(character) for character in sorted(cues))
-    rest = "|".join(f"(?<={re.escape(character)})(?:{after})" for character, after in sorted(cues.items()))
-    return re.compile(f"[0-9@:={first}](?:(?<=[0-9])[0-9]*|(?<=[@:=])|{rest})")
-
-
-TRIGGER = _trigger()
+_TWO_CAPITALS = re.compile(rf"(?<![{_WORD}])[A-Z]{{2}} ")
+_WORD_CUES = (
+    r"www\.",
+    "hf_",
+    "eyJ",
+    "Jan",
+    "Feb",
+    "Mar",
+    "Apr",
+    "May",
+    "Jun",
+    "Jul",
+    "Aug",
+    "Sep",
+    "Oct",
+    "Nov",
+    "Dec",
+)
+_CUES = (
+    "微信",
+    "密码",
+    "口令",
+    "址",
+    "住",
+    "寄[到至给往]",
+    "送[到至给往]",
+    "-----BEGIN ",
+    *PLACES,
+    *(f"{letter}[A-Z]" for letter in PLATES),
+    *_WORD_CUES,
+)
+# Alternatives that begin with a literal, so that characters are skipped without trying more.
+TRIGGER = re.compile("|".join((*(f"{digit}(?<![0-9].)" for digit in "0123456789"), "@", ":", "=", *_CUES)))
 TRIGGER_LENGTH = 20
 """No trigger is longer; a place so far before the end of what has come is one already or never."""
-_IN_WORD = frozenset("0123456789@:=")
+_LEADS = r"[A-Za-z._%+\-(]"
+"""Those of ``_LEAD_CHARACTER`` that are no trigger themselves."""
+_TRIGGERED = "|".join(
+    (
+        rf"{_LEADS}{{0,{LEAD}}}+[0-9@:=]",
+        rf"{_LEADS}{{0,{LEAD - 1}}}+ [:=]",  # api_key = ...
+        rf"[A-Z]{{2}} {_LEADS}{{0,{LEAD - 3}}}+[0-9@:=]",  # AB 12 34 56 C
+        rf"[A-Z]{{2}} {_LEADS}{{0,{LEAD - 4}}}+ [:=]",
+    )
+)
+"""Matches where a word begins that has a trigger in reach: the other side of ``_lead``."""
+_BEGINS_WORD = f"(?<![{_WORD}])(?={_TRIGGERED}|{'|'.join(_WORD_CUES)})"
+_MARKS = "+(:"
+_IS_MARK = f"(?={_TRIGGERED})"
 _ASCII_STARTS = {
     "digit": "0123456789",
     "letter": "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz",
-    "mark": "+(:",
+    "mark": _MARKS,
 }
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows by the first character of their candidates, and for each of these one expression for all of them."""
+    """Rows by the first character of their candidates, and for each of these one expression for all of them.
+
+    Attributes:
+        top: the most that a closed candidate may score.
+        candidate: matches the first character of every candidate that is to be judged, and nothing behind it.
+    """
 
     rows: dict[str, tuple[Recogniser, ...]]
     any: dict[str, re.Pattern[str]]
+    top: dict[str, float]
+    candidate: re.Pattern[str]
 
 
 @lru_cache(maxsize=32)
 def table(types: frozenset[str] | None = None) -> Table:
     """The rows of some types, of all unless given."""
+    return table_of(tuple(row for row in ROWS if types is None or row.type in types))
+
+
+def table_of(rows: Sequence[Recogniser]) -> Table:
+    """Some rows of the table, in its order."""
     by_start: dict[str, list[Recogniser]] = {}
-    for row in ROWS:
-        if types is None or row.type in types:
-            for character in _ASCII_STARTS.get(row.starts, row.starts):
-                by_start.setdefault(character, []).append(row)
-    made = {rows: _any(rows) for rows in set(map(tuple, by_start.values()))}
+    for row in rows:
+        for character in _starts(row):
+            by_start.setdefault(character, []).append(row)
+    made = {some: _any(some) for some in set(map(tuple, by_start.values())) if len(some) > 1}
     return Table(
-        {character: tuple(rows) for character, rows in by_start.items()},
-        {character: made[tuple(rows)] for character, rows in by_start.items()},
+        {character: tuple(some) for character, some in by_start.items()},
+        {character: made[tuple(some)] for character, some in by_start.items() if len(some) > 1},
+        {character: _best(some) for character, some in by_start.items()},
+        _candidate(rows),
     )
+
+
+def _best(rows: Sequence[Recogniser]) -> float:
+    """The most that a closed candidate of some rows may score."""
+    return max((row.best for row in rows if not row.ends), default=0.0)
+
+
+def _starts(row: Recogniser) -> str:
+    return _ASCII_STARTS.get(row.starts, row.starts)
 
 
 def _any(rows: Sequence[Recogniser]) -> re.Pattern[str]:
     """Matches where one of the rows does; its group says which is the first."""
-    return re.compile("|".join(f"({row.source.replace('?P<e>', '?:')})" for row in rows))
+    return re.compile("|".join(f"({_plain(row)})" for row in rows))
+
+
+def _plain(row: Recogniser) -> str:
+    return row.source.replace("?P<e>", "?:")
+
+
+def _candidate(rows: Sequence[Recogniser]) -> re.Pattern[str]:
+    """What ``Table.candidate`` is.
+
+    It begins with a plain set: characters that begin nothing are skipped without trying more. What a candidate is
+    must then stand before the character that was taken, and looks ahead from there.
+    """
+    found: dict[str, dict[str, list[str]]] = {_BEGINS_WORD: {}, _IS_MARK: {}, "": {}}
+    for row in rows:
+        for kind, starts in _by_kind(_starts(row)).items():
+            found[kind].setdefault(starts, []).append(_plain(row))
+    ways = (
+        kind + _either(f"(?=[{re.escape(starts)}]){_either(sources)}" for starts, sources in some.items())
+        for kind, some in found.items()
+        if some
+    )
+    first = re.escape("".join(sorted(set("".join(map(_starts, rows))))))
+    return re.compile(f"[{first}](?<=(?={_either(ways)})[{first}])") if rows else re.compile("(?!)")
+
+
+def _either(sources: Iterable[str]) -> str:
+    return f"(?:{'|'.join(sources)})"
+
+
+def _by_kind(starts: str) -> dict[str, str]:
+    """Characters that candidates begin with, by what must hold where one of them does."""
+    found: dict[str, str] = {}
+    for character in starts:
+        kind = _BEGINS_WORD if character in _WORD_CHARACTER else _IS_MARK if character in _MARKS else ""
+        found[kind] = found.get(kind, "") + character
+    return found
 
 
 def folded(text: str) -> str:
@@ -148,30 +221,24 @@ class Scanner:
             yield self._skipped(text, final)
             if self.skipping is not None:
                 return
-        at = self.place
-        while True:
-            trigger = TRIGGER.search(text, at)
-            if trigger is None:
+        decided = len(text) if final else len(text) - REACH + 1
+        for candidate in self.rows.candidate.finditer(text, self.place):
+            start = candidate.start()
+            if start >= decided:
                 break
-            first = trigger.start()
-            if not final and first + REACH > len(text):
-                self.place = self._lead(text, first)
-                return
+            if start < self.place:
+                continue
             try:
-                found = self._around(text, first, trigger.end(), final)
+                found = self._at(text, start, final)
             except Wait:
-                self.place = self._lead(text, first)
+                self.place = start
                 return
-            if found is None:
-                at = first + 1
-                if text[first] in _IN_WORD:  # of a cue, the word around it was not tried
-                    at = self.place = trigger.end()
-            else:
-                at = self.place = found.end
+            if found is not None:
+                self.place = found.end
                 yield found
                 if self.skipping is not None:
                     return
-        self.place = len(text) if final else max(self.place, self._lead(text, max(at, len(text) - TRIGGER_LENGTH)))
+        self.place = len(text) if final else self._settled(text, max(self.place, decided))
 
     def forget(self, count: int) -> None:
         """The first characters of the text were taken away."""
@@ -188,28 +255,22 @@ class Scanner:
         self.place = _end_so_far(text, start, ended, final)
         return Entity(start, self.place, row.type, row.score, row.name, whole=False, goes_on=True)
 
-    def _lead(self, text: str, at: int) -> int:
-        """The first place before ``at`` where a candidate may start that has its trigger there."""
-        bound = max(self.place, at - LEAD)
-        first = at - 1 if at > bound and text[at - 1] == " " and text[at] in ":=" else at  # api_key = ...
+    def _settled(self, text: str, at: int) -> int:
+        """The first place from ``at`` on where a candidate may start, whatever comes."""
+        trigger = TRIGGER.search(text, at)
+        return self._lead(text, max(at, len(text) - TRIGGER_LENGTH) if trigger is None else trigger.start(), at)
+
+    def _lead(self, text: str, trigger: int, least: int) -> int:
+        """The first place before a trigger, from ``least`` on, where a candidate with its trigger there may start."""
+        bound = max(least, trigger - LEAD)
+        first = trigger
+        if trigger > bound and text[trigger - 1] == " " and text[trigger : trigger + 1] in (":", "="):  # api_key = ...
+            first -= 1
         while first > bound and text[first - 1] in _LEAD_CHARACTER:
             first -= 1
         if first >= bound + 3 and _TWO_CAPITALS.match(text, first - 3):  # AB 12 34 56 C
             return first - 3
         return first
-
-    def _around(self, text: str, first: int, end: int, final: bool) -> Entity | None:
-        """The first entity that starts in the word of a trigger (or at it, where the trigger is a cue)."""
-        if text[first] not in _IN_WORD:
-            return self._at(text, first, final)
-        for start in range(self._lead(text, first), first + 1):
-            character = text[start]
-            if character in _WORD_CHARACTER and start and text[start - 1] in _WORD_CHARACTER:
-                continue
-            found = self._at(text, start, final)
-            if found is not None:
-                return found
-        return None
 
     def _at(self, text: str, start: int, final: bool) -> Entity | None:
         """What starts at a place: of several, the one with the best score, or a better one that starts inside it."""
@@ -217,7 +278,10 @@ class Scanner:
         if best is None or best.score >= SURE or not best.whole:
             return best
         for inside in range(start + 1, best.end):
-            if text[inside] in _WORD_CHARACTER and text[inside - 1] in _WORD_CHARACTER:
+            character = text[inside]
+            if self.rows.top.get(character, 0.0) <= best.score:
+                continue
+            if character in _WORD_CHARACTER and text[inside - 1] in _WORD_CHARACTER:
                 continue
             better = self._best(text, inside, final, closed=True)
             if better is not None and better.end > best.end and better.score > best.score:
@@ -225,14 +289,16 @@ class Scanner:
         return best
 
     def _best(self, text: str, start: int, final: bool, closed: bool) -> Entity | None:
-        together = self.rows.any.get(text[start])
+        rows = self.rows.rows.get(text[start], ())
         self.tried += 1
-        match = None if together is None else together.match(text, start)
-        if match is None:
-            return None
-        assert match.lastindex is not None
+        if len(rows) > 1:
+            match = self.rows.any[text[start]].match(text, start)
+            if match is None:
+                return None
+            assert match.lastindex is not None
+            rows = rows[match.lastindex - 1 :]
         best: Entity | None = None
-        for row in self.rows.rows[text[start]][match.lastindex - 1 :]:
+        for row in rows:
             if closed and row.ends:
                 continue
             self.tried += 1
@@ -258,6 +324,10 @@ class Scanner:
                 end = len(text)
             else:
                 raise Wait
+        # What is cheaper comes first: most candidates of a row that needs context have none.
+        judged = row.judged(text, start) if row.score < self.least else None
+        if judged is not None and judged[0] < self.least:
+            return None
         value = text[first:end]
         if row.trim is not None:
             value = row.trim(value)
@@ -265,7 +335,7 @@ class Scanner:
                 return None
         if row.check is not None and not row.check(value):
             return None
-        score, reason = row.judged(text, start)
+        score, reason = judged or row.judged(text, start)
         return Entity(first, first + len(value), row.type, score, reason)
 
     def _endless(self, row: Recogniser, text: str, first: int, head: int, final: bool) -> Entity:

@@ -1,6 +1,7 @@
 """What decides whether a candidate is sound: checksums and ranges, where there are any kept by others.
 
-Each takes the candidate as it stands in the text. The libraries are imported when a candidate needs them.
+Each takes the candidate as it stands in the text. The libraries are imported when a candidate needs them. The
+checksums themselves: ``checksums.py``.
 """
 
 from __future__ import annotations
@@ -11,19 +12,12 @@ import re
 from functools import lru_cache
 from typing import Any
 
-_NO_DIGIT = re.compile(r"\D+")
-_SEPARATORS = re.compile(r"[ \t.\-/()]+")
-
-
-def digits(value: str) -> str:
-    """The digits alone."""
-    return _NO_DIGIT.sub("", value)
+from sixfold.safety.recognisers import checksums
+from sixfold.safety.recognisers.checksums import digits
 
 
 def luhn(value: str) -> bool:
-    from stdnum.luhn import is_valid
-
-    return bool(is_valid(digits(value)))
+    return checksums.luhn(digits(value))
 
 
 _ISSUERS = re.compile(
@@ -35,63 +29,43 @@ _ISSUERS = re.compile(
 def payment_card(value: str) -> bool:
     """The checksum, and the first digits and the length of a known issuer."""
     number = digits(value)
-    return _ISSUERS.fullmatch(number) is not None and luhn(number)
+    return _ISSUERS.fullmatch(number) is not None and checksums.luhn(number)
 
 
 def chinese_bank_card(value: str) -> bool:
     """UnionPay: 62 and 16 to 19 digits; other debit cards of China begin with 9, or 60 and 68."""
     number = digits(value)
-    return number[:2] in ("62", "60", "68", "95", "94") and luhn(number)
+    return number[:2] in ("62", "60", "68", "95", "94") and checksums.luhn(number)
 
 
 def resident_id(value: str) -> bool:
     """Checksum, date, and region of a mainland-China identity number."""
-    from stdnum.cn.ric import is_valid
-
-    return bool(is_valid(value)) and not value[6:10] >= "2100"
+    return value.isascii() and checksums.resident_id(value)
 
 
 def company_code(value: str) -> bool:
-    from stdnum.cn.uscc import is_valid
-
-    return bool(is_valid(value))
+    return value.isascii() and checksums.company_code(value)
 
 
 def iban(value: str) -> bool:
-    from stdnum.iban import is_valid
-
-    return bool(is_valid(value, check_country=False))
+    return value.isascii() and checksums.iban(value)
 
 
-def vat(value: str) -> bool:
-    from stdnum.eu.vat import is_valid
-
-    return bool(is_valid(value))
+_NEVER_GIVEN = ("078051120", "457555462", "219099999")
+"""US social security numbers that were printed in advertisements."""
 
 
 def ssn(value: str) -> bool:
-    from stdnum.us.ssn import is_valid
-
-    return bool(is_valid(value))
-
-
-def itin(value: str) -> bool:
-    from stdnum.us.itin import is_valid
-
-    return bool(is_valid(value))
+    return digits(value) not in _NEVER_GIVEN
 
 
 def nhs(value: str) -> bool:
-    from stdnum.gb.nhs import is_valid
-
     number = digits(value)
-    return len(set(number)) > 1 and bool(is_valid(number))
+    return number.isascii() and len(set(number)) > 1 and checksums.nhs(number)
 
 
 def bitcoin(value: str) -> bool:
-    from stdnum.bitcoin import is_valid
-
-    return bool(is_valid(value))
+    return checksums.base32_address(value) if value.startswith("bc1") else checksums.base58_address(value)
 
 
 def ip(value: str) -> bool:
@@ -99,7 +73,7 @@ def ip(value: str) -> bool:
         found = ipaddress.ip_address(value)
     except ValueError:
         return False
-    return not found.is_unspecified and (found.version == 4 or len(value) > 5)
+    return not found.is_unspecified
 
 
 def mac(value: str) -> bool:
@@ -151,10 +125,10 @@ def _numbers_of(country: int) -> re.Pattern[str]:
     return re.compile("|".join(f"(?:{pattern})" for pattern in found))
 
 
-@lru_cache(maxsize=256)
-def _lengths_of(country: int) -> frozenset[int]:
+@lru_cache(maxsize=2048)
+def _lengths_of(country: str) -> frozenset[int]:
     """The numbers of digits that numbers of a country's code have without it."""
-    return frozenset(length for about in _tables(country) for length in about.general_desc.possible_length)
+    return frozenset(length for about in _tables(int(country)) for length in about.general_desc.possible_length)
 
 
 def chinese_mobile(value: str) -> bool:
@@ -172,8 +146,7 @@ def british_phone(value: str) -> bool:
 def international_phone(value: str) -> bool:
     """A country's code, and as many digits as numbers have there; the 0 that is dialled within it may stand too."""
     number = digits(_without_extension(value))
-    rests = [(int(number[:length]), number[length:]) for length in (1, 2, 3)]
-    return any(len(rest.removeprefix("0")) in _lengths_of(country) for country, rest in rests)
+    return any(len(number[code:].removeprefix("0")) in _lengths_of(number[:code]) for code in (1, 2, 3))
 
 
 def any_phone(value: str) -> bool:
@@ -182,11 +155,11 @@ def any_phone(value: str) -> bool:
     return len(set(number)) > 2 and 7 <= len(number) <= 13
 
 
-_EXTENSION = re.compile(r"\s?(?:x|ext\.?|转|#)\s?\d+$")
+_EXTENSION = re.compile(r"\s?(?:x|ext\.?)\s?\d+$")
 
 
 def _without_extension(value: str) -> str:
-    return _EXTENSION.sub("", value)
+    return _EXTENSION.sub("", value) if "x" in value else value
 
 
 def letters_and_digits(value: str) -> bool:
@@ -233,20 +206,24 @@ _CLOSING = {")": "(", "]": "[", "}": "{"}
 
 def url_trimmed(value: str) -> str:
     """Without marks that belong to the sentence; a bracket stays where it is opened inside."""
-    while value and (value[-1] in ".,;:!?'\"*_~" or (value[-1] in _CLOSING and _unopened(value))):
-        value = value[:-1]
-    host = value.partition("://")[2] or value
-    return value if re.match(r"(?:[^/@\s]{1,100}@)?(?:\[|localhost|[\w\-]{1,63}\.\w)", host) else ""
+    unopened = {last: value.count(last) - value.count(first) for last, first in _CLOSING.items()}
+    end = len(value)
+    while end and (value[end - 1] in ".,;:!?'\"*_~" or unopened.get(value[end - 1], 0) > 0):
+        if value[end - 1] in unopened:
+            unopened[value[end - 1]] -= 1
+        end -= 1
+    host = value[:end].partition("://")[2] or value[:end]
+    return value[:end] if _HOST.match(host) else ""
 
 
-def _unopened(value: str) -> bool:
-    last = value[-1]
-    return value.count(last) > value.count(_CLOSING[last])
+_HOST = re.compile(r"(?:[^/@\s]{1,100}@)?(?:\[|localhost|[\w\-]{1,63}\.\w)")
 
 
-_ROAD = re.compile(r"路|街|大道|道|巷|弄|胡同|村|镇|乡|小区|花园|苑|大厦|广场|公寓|里|园|屯|城|区")
-_NUMBER = "0-9零〇一二三四五六七八九十百"
-_UNIT = re.compile(rf"[{_NUMBER}A-Za-z\-]{{1,8}}(?:号楼|号院|号|弄|栋|幢|座|单元|室|层|楼|户|组|队)")
+ROADS = tuple("路 街 大道 道 巷 弄 胡同 村 镇 乡 小区 花园 苑 大厦 广场 公寓 里 园 屯 城 区".split())  # noqa: SIM905
+NUMBER = r"0-9零〇一二三四五六七八九十百A-Za-z\-"
+UNITS = ("号楼", "号院", "号", "弄", "栋", "幢", "座", "单元", "室", "层", "楼", "户", "组", "队")
+_ROAD = re.compile("|".join(ROADS))
+_UNIT = re.compile(rf"[{NUMBER}]{{1,8}}(?:{'|'.join(UNITS)})")
 _OTHER_WORDS = re.compile(r"[我你您他她们在请等和的是电话]")
 
 

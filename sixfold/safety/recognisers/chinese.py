@@ -22,6 +22,10 @@ _ORDERS = (
 )
 _RUN = rf"[{HAN}0-9A-Za-z()（）#·\-]"
 _PLACE = "|".join(PLACES)
+_ROAD = "".join(sorted({road[-1] for road in checks.ROADS}))
+_UNIT = "".join(sorted({unit[0] for unit in checks.UNITS}))
+_NUMBERED = rf"(?=..[^{_ROAD}]{{0,58}}+[{_ROAD}]{_RUN}{{0,57}}[{checks.NUMBER}][{_UNIT}])"
+"""What ``address_trimmed`` asks for at least, so that it is asked only where there is something to find."""
 
 CHINESE = (
     Recogniser(
@@ -172,7 +176,7 @@ CHINESE = (
         name="Chinese address",
         type="address",
         starts="".join(sorted({place[0] for place in PLACES})),
-        pattern=rf"(?:{_PLACE}){_RUN}{{4,60}}",
+        pattern=rf"{_NUMBERED}(?:{_PLACE}){_RUN}{{4,60}}",
         before="",
         after="",
         trim=checks.address_trimmed,
@@ -185,7 +189,7 @@ CHINESE = (
         name="Chinese address",
         type="address",
         starts="址住寄送",
-        pattern=rf"(?:址(?:是|为|：|:)?|住(?:在|于|址)?|[寄送][到至给往])\s?(?P<e>{_RUN}{{5,60}})",
+        pattern=rf"(?:址(?:是|为|：|:)?|住(?:在|于|址)?|[寄送][到至给往])\s?(?P<e>{_NUMBERED}{_RUN}{{5,60}})",
         before="",
         after="",
         trim=checks.address_trimmed,

@@ -8,6 +8,8 @@ from sixfold.safety.recognisers.row import Recogniser
 _KEY = r"[A-Za-z0-9_\-]"
 _NO_KEY = r"(?=[^A-Za-z0-9_\-])"
 
+_OCTET = r"(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
+
 INTERNET = (
     Recogniser(
         name="URL",
@@ -26,10 +28,9 @@ INTERNET = (
         name="IPv4 address",
         type="ip",
         starts="digit",
-        pattern=r"\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}",
+        pattern=rf"(?!0\.0\.0\.0(?![0-9])){_OCTET}(?:\.{_OCTET}){{3}}",
         before=r"(?<![A-Za-z0-9_])(?<![0-9]\.)",
         after=r"(?![A-Za-z0-9_])(?!\.\d)",
-        check=checks.ip,
         checked="four numbers up to 255",
         against_context=("version", "release", r"\bv(?:er)?\.?\s?$", "版本"),
         score=0.8,
@@ -40,7 +41,7 @@ INTERNET = (
         name="IPv6 address",
         type="ip",
         starts="0123456789abcdefABCDEF:",
-        pattern=r"(?=[0-9A-Fa-f]{0,4}:[0-9A-Fa-f]{0,4}:)[0-9A-Fa-f:.]{2,45}[0-9A-Fa-f]",
+        pattern=r"(?=[0-9A-Fa-f]{0,4}:[0-9A-Fa-f]{0,4}:)[0-9A-Fa-f:.]{5,45}[0-9A-Fa-f]",
         before=r"(?<![A-Za-z0-9_:.])",
         after=r"(?![A-Za-z0-9_:])",
         check=checks.ip,
@@ -190,7 +191,8 @@ INTERNET = (
         name="e-mail address",
         type="email",
         starts="ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_",
-        pattern=r"[A-Za-z0-9_][A-Za-z0-9._%+\-]{0,63}@(?=[A-Za-z0-9])",
+        pattern=r"[A-Za-z0-9_][A-Za-z0-9._%+\-]{0,63}+@"
+        r"(?=[A-Za-z0-9])(?=[A-Za-z0-9\-]{1,63}+(?:\.[A-Za-z0-9]|[A-Za-z0-9\-]))",
         before=r"(?<![A-Za-z0-9._%+\-])",
         ends=r"(?=[^A-Za-z0-9.\-])",
         trim=checks.email_trimmed,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
-LONGEST = 80
+LONGEST = 88
 """Characters that a closed candidate may have: a row without ``ends`` may not look further ahead."""
 CONTEXT = 64
 """Characters before a candidate in which its context words are looked for."""
@@ -90,20 +90,28 @@ class Recogniser:
         ]
         return made[0], made[1]
 
+    @cached_property
+    def best(self) -> float:
+        """The most that a candidate may score."""
+        return max(self.score, self.with_context) if self.context else self.score
+
+    @cached_property
+    def _told(self) -> str:
+        return f"{self.name}: {self.checked or 'its form'}"
+
     def judged(self, text: str, start: int) -> tuple[float, str]:
         """The score of a sound candidate, by the words before it, and the reason."""
-        told = f"{self.name}: {self.checked or 'its form'}"
         favour, against = self._speaking
         if favour is None and against is None:
-            return self.score, told
+            return self.score, self._told
         before = text[max(0, start - CONTEXT) : start].lower()
         found = _last(favour, before, 0)
         refuted = _last(against, before, len(before) - NEAR)
         if refuted is not None and (found is None or refuted.start() > found.start()):
-            return self.score * 0.4, f"{told}, but {refuted[0]!r} before it"
+            return self.score * 0.4, f"{self._told}, but {refuted[0]!r} before it"
         if found is not None:
-            return max(self.score, self.with_context), f"{told}, and {found[0]!r} before it"
-        return self.score, told
+            return self.best, f"{self._told}, and {found[0]!r} before it"
+        return self.score, self._told
 
 
 def _last(words: re.Pattern[str] | None, text: str, start: int) -> re.Match[str] | None:

@@ -2,17 +2,44 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 from sixfold.safety.recognisers import checks
 from sixfold.safety.recognisers.row import Recogniser
+from sixfold.safety.recognisers.vat import vat
 
 _ORDERS = ("order", "tracking", "invoice", "serial", "part no", "订单", "单号", "编号", "流水")
 _PHONES = ("phone", "tel", "telephone", "call", "calling", "mobile", "cell", "fax", "contact", "reach",
            "ring", "sms", "messages? to", "text me", "whatsapp", "电话", "手机", "联系", "传真")  # fmt: skip
-_PHONE = r"\(?\d{1,4}\)?(?:[ .\-/]{1,2}\(?\d{1,8}\)?){1,5}(?:\s?(?:x|ext\.?)\s?\d{1,6})?"
+_PHONE = r"\(?\d{1,4}+\)?(?:[ .\-/]{1,2}\(?\d{1,8}+\)?){1,5}(?:\s?(?:x|ext\.?)\s?\d{1,6})?"
+_SEVEN, _SIX = (rf"(?=\(?(?:\d[ .\-/()]{{0,4}}+){{{count}}}\d)" for count in (6, 5))
+"""So many digits before anything else but marks: with fewer no number is complete, and nothing more is tried."""
+_TOO_LONG = r"(?!\(?\d{4}\)?(?:[ .\-/]{1,2}\(?\d{4,8}\)?){3})"
+_BEFORE_PHONE = r"(?<![A-Za-z0-9_])(?<![0-9][ .\-/])(?<!\+)"
+_NOT_BRACKETED = rf"(?<!{_BEFORE_PHONE}\((?=\d))"
+"""Behind a bracket with which a candidate may begin, the same one would be tried again."""
+
+
+def _in_sequence() -> str:
+    """Not behind one to three digits and marks that a phone number may go on with: it would have begun there.
+
+    Otherwise each group of a long sequence is tried with all that follow.
+    """
+    ways: dict[int, list[str]] = {}
+    for digits in (1, 2, 3):
+        for closing, marks, opening in product(("", r"\)"), (1, 2), ("", r"\(")):
+            if closing or opening or marks > 1:
+                width = digits + bool(closing) + marks + bool(opening)
+                way = rf"(?<![0-9])[0-9]{{{digits}}}{closing}[ .\-/]{{{marks}}}{opening}"
+                ways.setdefault(width, []).append(way)
+    return "".join(f"(?<!{'|'.join(some)})" for some in ways.values())
+
+
 _MONTH = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]{0,6}"
+_MONTH_NUMBER, _DAY_NUMBER = r"(?:0?[1-9]|1[0-2])", r"(?:0?[1-9]|[12]\d|3[01])"
 _DAY = (
     r"(?:(?:19|20)\d{2}[\-/.年]\s?\d{1,2}[\-/.月]\s?\d{1,2}日?"
-    r"|\d{1,2}[\-/.]\d{1,2}[\-/.](?:19|20)?\d{2}"
+    rf"|(?:{_MONTH_NUMBER}[\-/.]{_DAY_NUMBER}|{_DAY_NUMBER}[\-/.]{_MONTH_NUMBER})[\-/.](?:19|20)?\d{{2}}"
     rf"|\d{{1,2}}(?:st|nd|rd|th)?(?: of)? {_MONTH}\.?,? (?:19|20)\d{{2}})"
 )
 _BORN = (r"\bborn", "birth", r"\bd\.?o\.?b", "birthday", "出生", "生日", "生于")
@@ -62,7 +89,7 @@ WESTERN = (
         name="US social security number",
         type="ssn",
         starts="digit",
-        pattern=r"\d{3}-\d{2}-\d{4}",
+        pattern=r"(?!000|666|9)[0-9]{3}-(?!00)[0-9]{2}-(?!0000)[0-9]{4}",
         before=r"(?<![A-Za-z0-9_])(?<![0-9]-)",
         after=r"(?![A-Za-z0-9_\-])",
         check=checks.ssn,
@@ -76,8 +103,8 @@ WESTERN = (
         name="US social security number",
         type="ssn",
         starts="digit",
-        pattern=r"\d{3} ?\d{2} ?\d{4}",
-        check=lambda value: checks.ssn(value.replace(" ", "")),
+        pattern=r"(?!000|666|9)[0-9]{3} ?(?!00)[0-9]{2} ?(?!0000)[0-9]{4}",
+        check=checks.ssn,
         checked="in the range that is assigned",
         context=("ssn", "social security"),
         score=0.1,
@@ -89,8 +116,7 @@ WESTERN = (
         name="US taxpayer number (ITIN)",
         type="itin",
         starts="9",
-        pattern=r"9\d{2}-[5-9]\d-\d{4}",
-        check=checks.itin,
+        pattern=r"9[0-9]{2}-(?:7[0-9]|8[0-8]|9[0-24-9])-[0-9]{4}",
         checked="in the range that is assigned",
         context=("itin", "tax"),
         score=0.8,
@@ -126,7 +152,7 @@ WESTERN = (
         type="vat",
         starts="letter",
         pattern=r"(?:AT|BE|BG|CY|CZ|DE|DK|EE|EL|ES|FI|FR|HR|HU|IE|IT|LT|LU|LV|MT|NL|PL|PT|RO|SE|SI|SK) ?[A-Z0-9]{7,12}",
-        check=checks.vat,
+        check=vat,
         checked="checksum is right",
         context=(r"\bvat\b", "ust", "tva", "iva"),
         score=0.7,
@@ -137,7 +163,8 @@ WESTERN = (
         name="international phone number",
         type="phone",
         starts="+",
-        pattern=r"\+\d{1,3}[ .\-]?\(?\d{1,5}\)?(?:[ .\-/]{0,2}\(?\d{1,8}\)?){1,5}(?:\s?(?:x|ext\.?)\s?\d{1,6})?",
+        pattern=rf"\+{_SIX}"
+        r"\d{1,3}[ .\-]?\(?\d{1,5}\)?(?:[ .\-/]{0,2}\(?\d{1,8}\)?){1,5}(?:\s?(?:x|ext\.?)\s?\d{1,6})?",
         before=r"(?<![A-Za-z0-9_+])",
         check=checks.international_phone,
         checked="a country's code and a length that numbers have there",
@@ -179,8 +206,8 @@ WESTERN = (
         name="phone number",
         type="phone",
         starts="0123456789(",
-        pattern=_PHONE,
-        before=r"(?<![A-Za-z0-9_])(?<![0-9][ .\-/])(?<!\+)",
+        pattern=_NOT_BRACKETED + _in_sequence() + _TOO_LONG + _SEVEN + _PHONE,
+        before=_BEFORE_PHONE,
         after=r"(?![A-Za-z0-9_])(?![ .\-/]\d)",
         check=checks.any_phone,
         checked="a length that numbers have",
@@ -211,8 +238,9 @@ WESTERN = (
         name="phone number",
         type="phone",
         starts="0123456789(",
-        pattern=rf"(?P<e>{_PHONE}|\d{{7,13}})[ \-,]{{1,2}}\(?(?:[Oo]ffice|[Ff]ax|[Cc]ell|[Mm]obile|[Hh]ome|[Ww]ork)",
-        before=r"(?<![A-Za-z0-9_])(?<![0-9][ .\-/])(?<!\+)",
+        pattern=rf"(?P<e>{_NOT_BRACKETED}{_PHONE}|\d{{7,13}})[ \-,]{{1,2}}"
+        r"\(?(?:[Oo]ffice|[Ff]ax|[Cc]ell|[Mm]obile|[Hh]ome|[Ww]ork)",
+        before=_BEFORE_PHONE,
         checked="the word behind it",
         score=0.7,
         examples=("«416 60 039» office", "«085 175 7641»-Office", "«3660170548» (fax)"),
@@ -223,6 +251,7 @@ WESTERN = (
         type="birth_date",
         starts="digit",
         pattern=_DAY,
+        before=r"(?<![A-Za-z0-9_])(?<![0-9][\-/.][0-9]{2}[\-/.])(?<![0-9][\-/.][0-9][\-/.])",
         check=checks.birth_date,
         checked="a day in the past",
         context=_BORN,
