@@ -40,7 +40,12 @@ CHINESE = (
         score=0.9,
         with_context=0.99,
         examples=("身份证«11010519491231002X»，请核对", "ID:«360426199101010071»."),
-        near_misses=("身份证110105194912310021", "订单号110105194913310026", "A11010519491231002X"),
+        near_misses=(
+            "身份证110105194912310021",
+            "身份证110199194912310011",
+            "订单号110105194913310026",
+            "A11010519491231002X",
+        ),
     ),
     Recogniser(
         name="unified social credit code",
@@ -183,7 +188,7 @@ CHINESE = (
         checked="a region, a road or the like, and a number",
         score=0.85,
         examples=("寄到«北京市朝阳区建国路88号»。", "我住«浙江省杭州市西湖区文三路388号3栋2单元501室»，谢谢"),
-        near_misses=("北京市海淀区有很多大学", "上海有3号线", "广州2号馆"),
+        near_misses=("北京市海淀区有很多大学", "上海有3号线", "广州2号馆", "北京3号路"),
     ),
     Recogniser(
         name="Chinese address",

@@ -35,7 +35,7 @@ INTERNET = (
         against_context=("version", "release", r"\bv(?:er)?\.?\s?$", "版本"),
         score=0.8,
         examples=("from «192.0.2.17».", "IP：«10.1.2.3»"),
-        near_misses=("version 1.2.3.4", "256.1.1.1", "1.2.3.4.5", "版本1.2.3.4"),
+        near_misses=("version 1.2.3.4", "256.1.1.1", "1.2.3.4.5", "0.0.0.0", "01.2.3.4", "版本1.2.3.4"),
     ),
     Recogniser(
         name="IPv6 address",
@@ -48,7 +48,7 @@ INTERNET = (
         checked="as the standard spells them",
         score=0.9,
         examples=("at «2001:db8::1».", "«6e40:4041:c617:e898:c11:40d2:c669:2eb4»"),
-        near_misses=("12:30:45", "a::", "1:2:3"),
+        near_misses=("12:30:45", "a::", "::1", "1:2:3"),
     ),
     Recogniser(
         name="MAC address",
@@ -205,6 +205,6 @@ INTERNET = (
             "«a1@b.co»",
             "«SzaszJanka.www.Mayer@cuvox.example»",
         ),
-        near_misses=("a@b", "@home", "bob@", "x@y..z"),
+        near_misses=("a@b", "a@b.", "@home", "bob@", "x@y..z"),
     ),
 )

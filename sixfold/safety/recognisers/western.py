@@ -97,7 +97,7 @@ WESTERN = (
         context=("ssn", "social security"),
         score=0.8,
         examples=("My SSN is «536-90-4399».", "«460-89-9847»"),
-        near_misses=("666-12-3456", "000-12-3456", "536-90-43990"),
+        near_misses=("666-12-3456", "000-12-3456", "536-90-43990", "536-00-4399", "078-05-1120"),
     ),
     Recogniser(
         name="US social security number",
@@ -121,7 +121,7 @@ WESTERN = (
         context=("itin", "tax"),
         score=0.8,
         examples=("ITIN «912-90-3456»",),
-        near_misses=("912-49-3456",),
+        near_misses=("912-49-3456", "912-93-3456"),
     ),
     Recogniser(
         name="UK national insurance number",
@@ -156,8 +156,8 @@ WESTERN = (
         checked="checksum is right",
         context=(r"\bvat\b", "ust", "tva", "iva"),
         score=0.7,
-        examples=("VAT «DE136695976»", "«ATU13585627»"),
-        near_misses=("VAT DE136695978", "DESIGN1234"),
+        examples=("VAT «DE136695976»", "«ATU13585627»", "«EL094259216»", "«NL123456782B01»", "«SE556012579001»"),
+        near_misses=("VAT DE136695978", "DESIGN1234", "NL123456781B01", "SE556012579101"),
     ),
     Recogniser(
         name="international phone number",
@@ -215,8 +215,14 @@ WESTERN = (
         against_context=(*_ORDERS, "date", "born", "birth", "account", "card"),
         score=0.2,
         with_context=0.7,
-        examples=("my phone number is «0490 75 40 81»", "call «60-56-85-91»", "电话 «(37) 788-063»"),
-        near_misses=("on 12-05-2020 we", "60-56-85-91", "call 12-34"),
+        examples=(
+            "my phone number is «0490 75 40 81»",
+            "call «60-56-85-91»",
+            "电话 «(37) 788-063»",
+            "tel(«0490 75 40 81» or",
+            "My phone: (since 2023) «04 90 75 40 81»",
+        ),
+        near_misses=("on 12-05-2020 we", "60-56-85-91", "call 12-34", "call (1) (2) (3) (4) (5) (6)"),
     ),
     Recogniser(
         name="phone number",
@@ -258,7 +264,7 @@ WESTERN = (
         score=0.2,
         with_context=0.85,
         examples=("born on «12/05/1980» in", "出生日期：«1980年5月12日»", "DOB «1980-05-12»", "born «3rd May 1980»"),
-        near_misses=("on 12/05/1980 we", "born 32/13/1980", "生产日期：2020年5月12日"),
+        near_misses=("on 12/05/1980 we", "born 32/13/1980", "born 1.2.3.4.51", "生产日期：2020年5月12日"),
     ),
     Recogniser(
         name="date of birth",
