@@ -73,7 +73,8 @@ def data_sections(data: Result) -> tuple[Section, ...]:
 
     Args:
         data: ``splits`` {name: {rows, digest, labels, lengths}}, ``problems`` [{level, what, count, where, remedy}],
-            ``cut`` {rows, tokens, unlearnable, on_long}, ``dropped`` [{…}] or a list of sentences.
+            ``cut`` {rows, tokens, unlearnable, on_long}, ``dropped`` [{…}] or a list of sentences, ``masked``
+            {types, rows, of, scores}.
     """
     splits: Mapping[str, Result] = data.get("splits", {})
     columns: list[tuple[str, Format]] = [("Split", "text"), ("Rows", "count"), ("SHA-256 of the rows", "code")]
@@ -84,6 +85,8 @@ def data_sections(data: Result) -> tuple[Section, ...]:
     if any(split.get("lengths") for split in splits.values()):
         blocks.append(_lengths(splits))
     blocks.append(Group("What was cut, dropped or wrong", _losses(data)))
+    if data.get("masked"):
+        blocks.append(Group("Personal data that was masked", _masked(data["masked"])))
     return (Section("Data", tuple(blocks), "data"),)
 
 
@@ -244,6 +247,30 @@ def _losses(data: Result) -> tuple[Block, ...]:
     elif "problems" in data:
         blocks.append(Text("No problem was found in the data."))
     return tuple(blocks) or (Text("Nothing was recorded."),)
+
+
+def _masked(masked: Result) -> tuple[Block, ...]:
+    """What was replaced in the training rows, and the model on held-out rows as they are and masked alike."""
+    told = f"In {masked['rows']:,} of {counted(masked['of'], 'training row')}; the held-out rows stay as they are."
+    blocks: list[Block] = [Text(told)]
+    if masked["types"]:
+        types: list[list[Cell]] = [[name.replace("_", " "), count] for name, count in masked["types"].items()]
+        blocks.append(table([("Type", "text"), ("Replaced", "count")], types))
+    if masked.get("scores"):
+        rows: list[list[Cell]] = [
+            [row["split"], row["masked"]["name"], *(_estimate(row[way]) for way in ("as_they_are", "masked"))]
+            for row in masked["scores"]
+        ]
+        columns: list[tuple[str, Format]] = [
+            ("Split", "text"), ("Metric", "text"),
+            ("Held-out rows as they are", "range"), ("Held-out rows masked", "range"),
+        ]  # fmt: skip
+        blocks.append(table(columns, rows))
+    return tuple(blocks)
+
+
+def _estimate(metric: Result) -> Cell:
+    return metric["value"], metric["low"], metric["high"]
 
 
 def _listed(items: Sequence[Any]) -> Block:

@@ -3,8 +3,9 @@
 What is decided at a place depends on the text before it and on at most ``REACH`` characters behind it (of an open
 candidate: on its own look-ahead), never on how the text came in. So a stream gives what the whole text gives.
 
-Most text holds nothing. One regular expression that begins with a set of characters finds *triggers* (a digit, an @, a
-colon, a cue), and rows are tried only at the words around a trigger. No place is tried twice.
+Most text holds nothing. One regular expression of all rows goes through it and gives the places where a candidate
+begins: in the word before a *trigger* (a digit, an @, a colon), or at a cue. Rows are tried there alone, no place is
+tried twice, and whatever is tried is of bounded length: the time grows with the text and no faster.
 """
 
 from __future__ import annotations
@@ -103,6 +104,7 @@ class Table:
     """Rows by the first character of their candidates, and for each of these one expression for all of them.
 
     Attributes:
+        any: where there are several rows.
         top: the most that a closed candidate may score.
         candidate: matches the first character of every candidate that is to be judged, and nothing behind it.
     """

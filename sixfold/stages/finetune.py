@@ -16,7 +16,15 @@ from sixfold.safety.canaries import Plan
 from sixfold.score.scorer import Scorer
 from sixfold.stages.context import NAME, Context
 from sixfold.stages.job import Job, Split, training
-from sixfold.stages.labelled import cut_line, data_results, encoded, judged, write_predictions
+from sixfold.stages.labelled import (
+    cut_line,
+    data_results,
+    encoded,
+    judged,
+    mask_results,
+    masked_evaluations,
+    write_predictions,
+)
 from sixfold.stages.planted import CanaryConfig, plan_of, planted
 from sixfold.stages.rows import DataConfig, Prepared, prepare_rows
 from sixfold.stages.training import device, training_results
@@ -252,10 +260,11 @@ def _job(work: _Work) -> Job:
     def judge_tuned(predictions: list[Any], rows: Any) -> object:
         return work.task.tune(predictions, rows).evaluate(predictions, rows, seed=work.context.seed)
 
+    again = 1 if work.rows.masked else 0  # the same rows masked
     splits = {
-        name: Split(work.rows.rows[name], part.examples, judge_tuned, answered=2)
+        name: Split(work.rows.rows[name], part.examples, judge_tuned, answered=2 + again, judged=1 + again)
         if name == "validation"
-        else Split(work.rows.rows[name], part.examples, judge)
+        else Split(work.rows.rows[name], part.examples, judge, answered=1 + again, judged=1 + again)
         for name, part in work.encoded.items()
         if name != "train"
     }
@@ -287,6 +296,16 @@ def _finish(work: _Work) -> dict[str, Any]:
     scorer = Scorer(model)
     done = judged(work.task, scorer, work.rows, work.encoded, seed=context.seed, tune=True, tell=context.tell)
     write_predictions(context, done, work.rows)
+    masked = masked_evaluations(
+        done,
+        scorer,
+        work.rows,
+        work.loaded.tokenizer,
+        work.encoded["train"].cut.limit,
+        work.config.on_long,
+        seed=context.seed,
+        tell=context.tell,
+    )
     history = lineage.build(
         parent=None if work.config.scratch else work.loaded.digest,
         data=work.rows.digests,
@@ -305,9 +324,10 @@ def _finish(work: _Work) -> dict[str, Any]:
         "task": done.task.name,
         "base": history["base"],
         "parameters": sum(p.numel() for p in model.parameters()),
-        "data": data_results(work.rows, work.encoded, work.config.on_long),
+        "data": data_results(work.rows, work.encoded, work.config.on_long) | mask_results(done, masked, work.rows),
         "training": training_results(context),
         "evaluations": done.evaluations,
+        **({"masked_evaluations": masked} if masked else {}),
         "scoring": asdict(scorer.ledger),
         "lineage": history,
     }

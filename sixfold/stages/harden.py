@@ -31,7 +31,15 @@ from sixfold.stages.harden_config import Config, trained_with
 from sixfold.stages.harden_inputs import Prepared, prepare
 from sixfold.stages.harden_results import compared, refusal, robustness, told
 from sixfold.stages.job import Job, Split, training
-from sixfold.stages.labelled import cut_line, data_results, encoded, judged, write_predictions
+from sixfold.stages.labelled import (
+    cut_line,
+    data_results,
+    encoded,
+    judged,
+    mask_results,
+    masked_evaluations,
+    write_predictions,
+)
 from sixfold.stages.rows import Prepared as Rows
 from sixfold.stages.training import device, training_results
 from sixfold.stages.voting import voting
@@ -215,6 +223,16 @@ def _finish(work: _Work, before: Measured) -> dict[str, Any]:
     model = work.loaded.model
     after = _measured(work, with_weights(work.subject, model, _digest(model)), "after")
     write_predictions(context, after.clean, prepared.rows)
+    masked = masked_evaluations(
+        after.clean,
+        Scorer(model),
+        prepared.rows,
+        work.subject.tokenizer,
+        work.subject.limit,
+        work.subject.on_long,
+        seed=context.seed,
+        tell=context.tell,
+    )
     rows, split = prepared.rows.rows[prepared.split], prepared.split
     found = compared(before, after, rows, split, config=config, seed=context.seed)
     for line in told(found):
@@ -253,9 +271,11 @@ def _finish(work: _Work, before: Measured) -> dict[str, Any]:
             "max_clean_loss": config.max_clean_loss,
             "votes": votes,
         },
-        "data": data_results(prepared.rows, work.encoded, work.subject.on_long),
+        "data": data_results(prepared.rows, work.encoded, work.subject.on_long)
+        | mask_results(after.clean, masked, prepared.rows),
         "training": training_results(context),
         "evaluations": evaluations,
+        **({"masked_evaluations": masked} if masked else {}),
         "lineage": history,
     }
 

@@ -111,6 +111,44 @@ def judged(
     return Judged(task, answers, results)
 
 
+def masked_evaluations(
+    done: Judged,
+    predictor: Predictor,
+    prepared: Prepared,
+    tokenizer: Any,
+    limit: int,
+    on_long: OnLong,
+    *,
+    seed: int,
+    tell: Callable[[str], None] = lambda line: None,
+) -> dict[str, dict[str, Any]]:
+    """The metrics of every held-out split whose personal data is replaced as that of train; none without a mask.
+
+    A pseudonym may make a text too long that was not: it is cut then, whatever was said of the rows as they are.
+    """
+    kept: OnLong = "truncate" if on_long == "error" else on_long
+    found = {}
+    for split in done.evaluations:
+        if split in prepared.masked:
+            rows = prepared.masked[split]
+            predictions = done.task.predict(predictor, done.task.encode(rows, tokenizer, limit, kept).examples)
+            found[split] = {"metrics": done.task.evaluate(predictions, rows, seed=seed)["metrics"]}
+            tell(f"  {split}, masked: {headline(found[split])}")
+    return found
+
+
+def mask_results(done: Judged, masked: Mapping[str, Any], prepared: Prepared) -> dict[str, Any]:
+    """What was masked, with each metric on held-out rows as they are and masked; empty without a mask."""
+    if "masked" not in prepared.described:
+        return {}
+    scores = [
+        {"split": split, "as_they_are": done.evaluations[split]["metrics"][name], "masked": metric}
+        for split, found in masked.items()
+        for name, metric in found["metrics"].items()
+    ]
+    return {"masked": {**prepared.described["masked"], "scores": scores}}
+
+
 def write_predictions(context: Context, done: Judged, prepared: Prepared) -> None:
     """One JSON line a row, for comparing runs row by row."""
     target = next(column.role for column in done.task.columns if column.target)

@@ -24,6 +24,7 @@ from sixfold.models.tokenizer_training import measure, train_tokenizer
 from sixfold.score.scorer import Scorer
 from sixfold.stages.context import Context
 from sixfold.stages.job import Job, Split, training
+from sixfold.stages.masked import Mask, mask_of, masked, masked_corpus, sealed
 from sixfold.stages.pretrain_config import DECODER_VOCABULARY, ENCODER_VOCABULARY, Config, TokenizerConfig
 from sixfold.stages.samples import samples
 from sixfold.stages.training import device, headline, quantiles, training_results
@@ -45,10 +46,15 @@ _TOLD_AS = {"schedule": "schedule", "warmup": "warm-up", "weight_decay": "weight
 
 @dataclass(frozen=True)
 class Prepared:
-    """A corpus that the stage can use, and what decides whether the stage is skipped."""
+    """A corpus that the stage can use, and what decides whether the stage is skipped.
+
+    Attributes:
+        mask: what its training documents go through before anything is learnt from them, if the recipe asks for it.
+    """
 
     corpus: Corpus
     digests: dict[str, str]
+    mask: Mask | None = None
 
 
 @dataclass(frozen=True)
@@ -83,12 +89,15 @@ def prepare(config: Config, context: Context) -> Prepared:
         encoding=given.encoding,
         header=given.header,
     )
+    mask = mask_of(corpus.train, ["text"], context.seed) if given.mask else None
+    if mask is not None:
+        corpus = sealed(corpus, mask)
     digests = dict(corpus.digests)
     if not config.is_new:
         digests["base"] = lineage.digest_folder(resolve(_base(config, context)).folder)
     if isinstance(config.tokenizer, str):
         digests["tokenizer"] = lineage.digest_folder(_tokenizer_folder(config.tokenizer))
-    return Prepared(corpus, digests)
+    return Prepared(corpus, digests, mask)
 
 
 def run(config: Config, context: Context, prepared: Prepared) -> dict[str, Any] | None:
@@ -109,7 +118,7 @@ def run(config: Config, context: Context, prepared: Prepared) -> dict[str, Any] 
         return None
     results = _finish(work, prepared, before)
     state.clear(context.training)
-    for name in ("tokens", "tokenizer"):  # the tokenizer is in the checkpoint
+    for name in ("tokens", "tokenizer", "masked"):  # the tokenizer is in the checkpoint
         shutil.rmtree(context.training / name, ignore_errors=True)
     return results
 
@@ -117,6 +126,9 @@ def run(config: Config, context: Context, prepared: Prepared) -> dict[str, Any] 
 def _start(config: Config, context: Context, prepared: Prepared) -> _Work:
     """Tokenizer, tokens on disk, model, in this order: what a new model should be depends on the tokens."""
     corpus = prepared.corpus
+    if prepared.mask is not None:
+        corpus = masked_corpus(corpus, prepared.mask, context.training / "masked")
+        context.tell(f"  {corpus.told[-1]}")
     loaded: Loaded | None = None
     longer: Extension | None = None
     if not config.is_new:
@@ -334,10 +346,22 @@ def _samples(work: _Work) -> list[dict[str, Any]]:
 
 def _measured(work: _Work) -> dict[str, Any] | None:
     """The model on the held-out documents."""
-    if not len(work.held_out):
-        return None
-    predictions = work.task.predict(Scorer(work.loaded.model), work.held_out)
-    return work.task.evaluate(predictions, work.corpus.held_out, seed=work.context.seed)
+    return _on(work, work.corpus.held_out, work.held_out) if len(work.held_out) else None
+
+
+def _measured_masked(work: _Work, mask: Mask | None) -> dict[str, Any]:
+    """The metrics on the held-out documents, masked as those that were learnt from; none without a mask."""
+    if mask is None or not len(work.held_out):
+        return {}
+    rows, _ = masked(work.corpus.held_out, {"text": "text"}, mask)
+    found = _on(work, rows, work.task.encode(rows, work.loaded.tokenizer, work.limit, "window").examples)
+    work.context.tell(f"  held out, masked: {headline(found)}")
+    return {"masked_evaluations": {"held_out": {"metrics": found["metrics"]}}}
+
+
+def _on(work: _Work, rows: Any, examples: Examples) -> dict[str, Any]:
+    predictions = work.task.predict(Scorer(work.loaded.model), examples)
+    return work.task.evaluate(predictions, rows, seed=work.context.seed)
 
 
 def _finish(work: _Work, prepared: Prepared, before: dict[str, Any] | None) -> dict[str, Any]:
@@ -376,6 +400,7 @@ def _finish(work: _Work, prepared: Prepared, before: dict[str, Any] | None) -> d
         "training": training_results(context),
         "before": before,
         "evaluations": evaluations,
+        **_measured_masked(work, prepared.mask),
         "samples": said,
         "lineage": history,
     }

@@ -74,6 +74,10 @@ class CorpusConfig(_Strict):
     )
     held_out: float = Field(HELD_OUT, ge=0, lt=1, description="Share of the documents that is only measured on.")
     most_held_out: PositiveInt = Field(MOST_HELD_OUT, description="Documents held out at most.")
+    mask: bool = Field(
+        False,
+        description="Replace personal data that patterns find by pseudonyms, in what is learnt from.",
+    )
 
 
 class ModelConfig(_Strict):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,6 +18,7 @@ from sixfold.data.checking import Applied, Checked, apply, check, check_header
 from sixfold.data.columns import Column
 from sixfold.errors import DataError, Level, Problem, Problems
 from sixfold.metrics.tagging import spans
+from sixfold.stages.masked import masked_rows
 from sixfold.text.counting import counted
 
 SHOWN = 5
@@ -54,6 +55,9 @@ class DataConfig(BaseModel):
         description="Problems that are only warned of; overlaps keeps rows that are in two splits.",
     )
     on_bad: Literal["error", "drop"] = Field("error", description="Rows with an error: refuse, or drop and count.")
+    mask: bool = Field(
+        False, description="Replace personal data that patterns find by pseudonyms, in the training rows."
+    )
 
     @field_validator("header")
     @classmethod
@@ -84,6 +88,7 @@ class Prepared:
         digests: SHA-256 of each split's content.
         described: what the report says of them, ready for JSON.
         told: lines for a person.
+        masked: what is held out, masked as train is; empty where the recipe does not ask for a mask.
     """
 
     rows: datasets.DatasetDict
@@ -91,6 +96,7 @@ class Prepared:
     digests: dict[str, str]
     described: dict[str, Any]
     told: tuple[str, ...]
+    masked: datasets.DatasetDict = field(default_factory=datasets.DatasetDict)
 
 
 def prepare_rows(config: DataConfig, columns: Sequence[Column], *, seed: int, keep: Sequence[str] = ()) -> Prepared:
@@ -140,6 +146,10 @@ def prepare_rows(config: DataConfig, columns: Sequence[Column], *, seed: int, ke
     if config.limit is not None and config.limit < len(rows["train"]):
         told.append(f"training on {config.limit:,} of {counted(len(rows['train']), 'row')} (limit)")
         rows["train"] = rows["train"].shuffle(seed=seed).select(range(config.limit))
+    found = masked_rows(rows, columns, seed) if config.mask else None
+    if found is not None:
+        rows = found.rows
+        told.append(found.tally.told("row"))
     roles = [column.role for column in columns if column.role in checked.mapping]
     digests = {name: partition.digest(split, roles) for name, split in rows.items()}
     for name, faults in applied.dropped.items():
@@ -148,8 +158,10 @@ def prepare_rows(config: DataConfig, columns: Sequence[Column], *, seed: int, ke
         rows=rows,
         keys={name: [key.hex() for key in partition.keys(split, inputs)] for name, split in rows.items()},
         digests=digests,
-        described=_described(rows, checked, applied, digests, columns, config),
+        described=_described(rows, checked, applied, digests, columns, config)
+        | ({} if found is None else {"masked": found.tally.described}),
         told=tuple(told),
+        masked=datasets.DatasetDict() if found is None else found.held_out,
     )
 
 

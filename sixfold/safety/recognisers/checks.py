@@ -82,14 +82,15 @@ def mac(value: str) -> bool:
 
 _NUMBERS = re.compile(r"\d+")
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_MONTH = re.compile("|".join(_MONTHS))
 
 
 def birth_date(value: str) -> bool:
     """A day between 1900 and now: the year first or last, day and month in either order."""
     parts = [int(part) for part in _NUMBERS.findall(value)]
-    named = next((n for n, month in enumerate(_MONTHS, 1) if month in value.lower()), None)
+    named = _MONTH.search(value.lower())
     if named is not None:
-        parts.insert(1, named)
+        parts.insert(1, _MONTHS.index(named[0]) + 1)
     if len(parts) != 3:
         return False
     if parts[0] > 31:
@@ -100,8 +101,10 @@ def birth_date(value: str) -> bool:
 
 
 def _is_day(year: int, month: int, day: int) -> bool:
+    if year < 1900 or month > 12:
+        return False
     try:
-        return datetime.date(1900, 1, 1) <= datetime.date(year, month, day) <= datetime.date.today()
+        return datetime.date(year, month, day) <= datetime.date.today()
     except ValueError:
         return False
 

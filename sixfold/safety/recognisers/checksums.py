@@ -22,11 +22,14 @@ def digits(value: str) -> str:
 
 
 def luhn(number: str) -> bool:
-    """ISO/IEC 7812-1, of digits: every second one from the right but one is doubled, and its own digits added."""
-    if not (number.isascii() and number.isdigit()):
-        return False
+    """ISO/IEC 7812-1, of digits."""
+    return number.isascii() and number.isdigit() and luhn_sum(number) == 0
+
+
+def luhn_sum(number: str) -> int:
+    """Modulo 10: of ASCII digits, every second one from the right but one is doubled, and its own digits added."""
     total = sum(number[::-2].encode()) + sum(number[-2::-2].translate(_DOUBLED).encode())
-    return (total - ord("0") * len(number)) % 10 == 0
+    return (total - ord("0") * len(number)) % 10
 
 
 def nhs(number: str) -> bool:

@@ -85,7 +85,7 @@ class Recogniser:
     @cached_property
     def _speaking(self) -> tuple[re.Pattern[str] | None, re.Pattern[str] | None]:
         made = [
-            re.compile("|".join(words).lower()) if words else None  # a plain set of first letters is searched fastest
+            re.compile("|".join(map(_literal_first, words)).lower()) if words else None
             for words in (self.context, self.against_context)
         ]
         return made[0], made[1]
@@ -112,6 +112,15 @@ class Recogniser:
         if found is not None:
             return self.best, f"{self._told}, and {found[0]!r} before it"
         return self.score, self._told
+
+
+_BORDER = re.compile(r"\\b([a-z]+)(.*)")
+
+
+def _literal_first(word: str) -> str:
+    r"""The same word with a border (``\b``) looked for behind its first letters: these are searched for fastest."""
+    found = _BORDER.fullmatch(word)
+    return rf"{found[1]}(?<=\b{found[1]}){found[2]}" if found else word
 
 
 def _last(words: re.Pattern[str] | None, text: str, start: int) -> re.Match[str] | None:
