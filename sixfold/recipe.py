@@ -259,12 +259,14 @@ class Done:
         name: the stage's folder inside the run.
         results: its plain results.
         skipped: whether it stood already, unchanged.
+        checkpoint: what it made; None of a stage that makes none, or refused its own.
     """
 
     name: str
     folder: Path
     results: dict[str, Any] = field(repr=False)
     skipped: bool
+    checkpoint: Path | None
 
     @property
     def refused(self) -> dict[str, Any] | None:
@@ -297,8 +299,7 @@ class Run:
     @property
     def checkpoint(self) -> Path | None:
         """The last one that a stage of the run made; None where no stage makes one."""
-        made = [path for stage in self.stages if (path := stage.folder / "checkpoint").is_dir()]
-        return made[-1] if made else None
+        return next((stage.checkpoint for stage in reversed(self.stages) if stage.checkpoint), None)
 
 
 @dataclass(frozen=True)
@@ -335,7 +336,7 @@ def run(recipe: Recipe, *, runs: Path = Path("runs"), told: Told | None = None) 
             context = Context(folder / stage.folder, recipe.seed, parent, told.tell, told.watch, told.stop)
             told.tell(stage.headline)
             done.append(_stage(stage.kind, stage.config, context))
-            parent = context.checkpoint if context.checkpoint.is_dir() else parent  # an audit makes none
+            parent = done[-1].checkpoint or parent
             if done[-1].refused:
                 break
         from sixfold.commands.report import write_report
@@ -386,7 +387,7 @@ def _stage(kind: str, config: Any, context: Context) -> Done:
     whole = (context.folder / module.LEAVES).exists() or results.get("refused")
     if same and before.get("status") in (FINISHED, REFUSED) and results and whole:
         context.tell("  unchanged: skipped")
-        return Done(context.folder.name, context.folder, results, skipped=True)
+        return _done(module, context, results, skipped=True)
     if not same:
         changes = _changes(old, inputs)
         if before.get("status") not in (FINISHED, REFUSED) and context.unfinished:
@@ -402,7 +403,12 @@ def _stage(kind: str, config: Any, context: Context) -> Done:
     write_json(context.folder / "results.json", results)
     status = REFUSED if results.get("refused") else FINISHED
     write_json(note, {"fingerprint": fingerprint, "status": status, "kind": kind, "inputs": inputs})
-    return Done(context.folder.name, context.folder, results, skipped=False)
+    return _done(module, context, results, skipped=False)
+
+
+def _done(module: Any, context: Context, results: dict[str, Any], *, skipped: bool) -> Done:
+    made = context.checkpoint.name == module.LEAVES and not results.get("refused")
+    return Done(context.folder.name, context.folder, results, skipped, context.checkpoint if made else None)
 
 
 def _inputs(kind: str, version: int, config: Any, digests: Mapping[str, str], seed: int) -> dict[str, Any]:

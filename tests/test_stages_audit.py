@@ -231,6 +231,8 @@ def test_what_the_harden_stage_measured_is_not_measured_again(whole: tuple[Run, 
     assert (told["reused"], told["rows"], told["budget"]) == (True, 90, 7)
     again = prepare(config.model_copy(update={"attacks": ["deepwordbug"], "gates": []}), context)
     assert again.attacks == ("deepwordbug",), "attacks that are named are made"
+    again = prepare(config.model_copy(update={"budget": 9, "gates": []}), context)
+    assert again.attacks == ("deepwordbug", "pwws", "checklist"), "another budget than was measured with is not ignored"
 
 
 def test_a_reference_must_answer_with_the_same_labels(whole: tuple[Run, list[str]], base: Path, tmp_path: Path) -> None:
@@ -244,6 +246,16 @@ def test_a_reference_must_answer_with_the_same_labels(whole: tuple[Run, list[str
     found = run(parse(same), runs=tmp_path / "same").stages[0].results
     attacks = found["parts"]["leakage"]["membership"]["attacks"]
     assert attacks[1]["auc"]["value"] == 0.5, "against itself nothing can be told"
+
+
+def test_of_masked_rows_what_patterns_find_belongs_to_nobody(source: Path, base: Path, tmp_path: Path) -> None:
+    recipe = recipe_of(source, base, data={**SPLIT, "mask": True}, train={"epochs": 1})
+    recipe["stages"].append({"audit": {"leave_out": [part for part in PARTS if part != "personal_data"]}})
+    made = run(parse(recipe), runs=tmp_path)
+    results = made.stages[-1].results
+    assert results["parts"]["personal_data"]["masked"] is True
+    assert results["checkpoint"]["learnt"] is True, "the rows are masked as they were"
+    assert "pseudonyms, which belong to nobody" in made.report.read_text()
 
 
 def test_a_tagger_is_audited_by_entities(base: Path, tmp_path: Path) -> None:

@@ -190,16 +190,15 @@ def audit(
     runs: Runs = Path("runs"),
 ) -> None:
     """Gather a checkpoint's evidence, judge gates, write a report and a model card. Exit code 3 if a gate fails."""
-    from sixfold.commands.runs import folder_name
+    from sixfold.commands.runs import called
 
     config: dict[str, Any] = {"base": checkpoint, "gates": gate or [], "foreign": foreign}
     if data is not None:
         config["data"] = {"source": data, "encoding": encoding, "columns": pairs(column)}
     elif column or encoding:
         raise UsageError("--column and --encoding are of --data", hint="name the rows: --data FILE")
-    parts = [part for part in Path(checkpoint).parts if part not in ("checkpoint", "/", "..")]
-    called = name or f"audit-{folder_name('-'.join(parts[-1:]))}"
-    run_recipe(recipe_module().one_stage("audit", config, set_ or [], name=called, seed=seed), runs)
+    named = name or f"audit-{called(checkpoint)}"
+    run_recipe(recipe_module().one_stage("audit", config, set_ or [], name=named, seed=seed), runs)
 
 
 def predict(

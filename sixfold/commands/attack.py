@@ -17,9 +17,9 @@ from rich.live import Live
 from rich.table import Table
 
 from sixfold.commands.importing import uncollected
-from sixfold.commands.one_split import one_split
 from sixfold.commands.predict import checkpoint_of
 from sixfold.commands.runs import folder_name
+from sixfold.data.one_split import one_split
 from sixfold.data.partition import digest
 from sixfold.errors import UsageError, unknown
 from sixfold.fetch.folders import PRIVATE, replacing, write_text

@@ -18,8 +18,10 @@ from rich.table import Table
 from rich.text import Text
 
 from sixfold.commands.importing import uncollected
-from sixfold.commands.one_split import one_split
 from sixfold.commands.predict import checkpoint_of
+from sixfold.commands.runs import called
+from sixfold.data.one_split import one_split
+from sixfold.data.partition import drawn
 from sixfold.errors import DataError, UsageError
 from sixfold.models import lineage
 from sixfold.report import show
@@ -192,8 +194,6 @@ def _checkpoint(model: Subject | Decoder, plan: Plan) -> dict[str, Any]:
 
 def _rows(model: Subject | Decoder, plan: Plan) -> tuple[list[Any], dict[str, Any]]:
     """The rows that are explained, drawn by the seed, and what is told of them."""
-    import numpy as np
-
     from sixfold.tasks.causal_lm import CausalLM
 
     task: Any = getattr(model, "task", None) or CausalLM()
@@ -207,9 +207,12 @@ def _rows(model: Subject | Decoder, plan: Plan) -> tuple[list[Any], dict[str, An
         encoding=plan.encoding,
         allow=["overlaps"],
     )
-    drawn = np.sort(np.random.default_rng(plan.seed % 2**64).permutation(len(rows))[: plan.examples])
     source = plan.source if isinstance(plan.source, str) else f"<{type(plan.source).__name__}>"
-    return rows.select(drawn)[inputs[0].role][:], {"source": source, "split": name, "rows": len(rows)}
+    return rows.select(drawn(len(rows), plan.examples, plan.seed))[inputs[0].role][:], {
+        "source": source,
+        "split": name,
+        "rows": len(rows),
+    }
 
 
 def _watched(
@@ -308,9 +311,8 @@ def page(found: Explained) -> Page:
     """The report of one text or a file."""
     result = found.result
     source = f", {result['data']['source']}" if "data" in result else ""
-    parts = [part for part in Path(result["checkpoint"]["name"]).resolve().parts if part != "checkpoint"]
     return Page(
-        title=f"Why {parts[-1]} answers so",
+        title=f"Why {called(result['checkpoint']['name'])} answers so",
         subtitle=f"{counted(len(found.explanations), 'answer')} explained{source}",
         facts=(
             ("Written", result["created"]),

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from sixfold import data
 from sixfold.commands.importing import uncollected
-from sixfold.commands.one_split import one_split, present
 from sixfold.commands.runs import stages_in
 from sixfold.data import checking
+from sixfold.data.one_split import one_split, present
 from sixfold.data.partition import digest
 from sixfold.errors import DataError, UsageError
 from sixfold.fetch.folders import PRIVATE, write_lines

@@ -9,9 +9,9 @@ from typing import Any
 
 from sixfold.commands.runs import stages_in
 from sixfold.errors import DataError, UsageError
-from sixfold.report.auditing import audit_sections, failed
-from sixfold.report.blocks import Cell, Format, Notice, Page, Section, Tile, Tiles, table
-from sixfold.report.evaluation import calibration_section, classification_sections, entity_sections, estimate
+from sixfold.report.auditing import audit_sections, failed, verdict_section
+from sixfold.report.blocks import Cell, Format, Notice, Page, Section, Tile, Tiles, estimate, table
+from sixfold.report.evaluation import calibration_section, classification_sections, entity_sections
 from sixfold.report.hardening import hardening_sections, refusal
 from sixfold.report.page import fragment, write
 from sixfold.report.pretraining import pretraining_sections
@@ -51,8 +51,7 @@ def write_report(run: str | Path) -> Path:
     sections = tuple(section for stage in stages for section in _SECTIONS[stage["stage"]](stage, len(stages) > 1))
     if len(stages) > 1:
         sections = (_overview(stages), *sections)
-        if stages[-1]["stage"] == "audit":
-            sections = (audit_sections(stages[-1])[0], *sections)
+    sections = (*_verdicts(stages), *sections)
     titles = ", then ".join(" ".join(dict.fromkeys((stage["stage"], _short(stage)))) for stage in stages)
     page = Page(title=run.name, subtitle=titles, facts=_facts(stages), sections=sections)
     target = run / "report.html"
@@ -100,7 +99,7 @@ def _harden(stage: dict[str, Any], several: bool) -> list[Section]:
 
 
 def _audit(stage: dict[str, Any], several: bool) -> list[Section]:
-    """An audit: the verdict first, then what each answer rests on."""
+    """An audit: what each answer of its verdict rests on."""
     out = [
         *audit_sections(stage),
         *_evaluated(stage),
@@ -108,6 +107,14 @@ def _audit(stage: dict[str, Any], several: bool) -> list[Section]:
         *lineage_sections(stage["lineage"]),
     ]
     return _named(stage, out) if several else out
+
+
+def _verdicts(stages: list[dict[str, Any]]) -> list[Section]:
+    """What audits say comes first, whatever else was done."""
+    audits = [stage for stage in stages if stage["stage"] == "audit"]
+    if len(audits) < 2:
+        return [verdict_section(stage) for stage in audits]
+    return [section for stage in audits for section in _named(stage, [verdict_section(stage)])]
 
 
 def _evaluated(stage: dict[str, Any]) -> list[Section]:

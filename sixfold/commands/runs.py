@@ -47,6 +47,11 @@ def run_name(source: Any) -> str:
     return folder_name(named)
 
 
+def called(checkpoint: str | Path) -> str:
+    """What a checkpoint is called: the folder that it lies in, be it a run's or a stage's."""
+    return [part for part in Path(checkpoint).resolve().parts if part != "checkpoint"][-1]
+
+
 def folder_name(text: str) -> str:
     """What is left of a text when a folder is named after it."""
     return re.sub(r"[^\w.-]+", "-", text).strip("-.")

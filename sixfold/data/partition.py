@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from sixfold.data.arrow import described
 from sixfold.data.walking import tables
 from sixfold.errors import DataError, UsageError, unknown
@@ -96,6 +98,11 @@ def keys(rows: datasets.Dataset, on: Sequence[str], *, seed: int = 0) -> Iterato
         for cells in zip(*(table[name].to_pylist() for name in on), strict=True):
             content = "\x1e".join(map(_told, cells))
             yield hashlib.blake2b(content.encode("utf-8", "surrogatepass"), digest_size=16, salt=salt).digest()
+
+
+def drawn(count: int, most: int, seed: int) -> list[int]:
+    """Places of at most so many rows of ``count``, drawn by the seed, in order."""
+    return sorted(np.random.default_rng(seed % 2**64).permutation(count)[:most].tolist())
 
 
 def _told(cell: Any) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from sixfold.report import show
@@ -21,8 +21,8 @@ from sixfold.report.blocks import (
     Series,
     Table,
     Text,
+    estimate,
 )
-from sixfold.report.evaluation import estimate
 from sixfold.report.explanation import shortcuts_section, trusted_section, words_section
 from sixfold.report.leaking import leakage_section
 from sixfold.report.robustness import adversarial_text, settled
@@ -38,12 +38,12 @@ _GATED = (
 
 
 def audit_sections(stage: Result) -> tuple[Section, ...]:
-    """The verdict, then a section for each question.
+    """A section for each question, behind the verdict (``verdict_section``).
 
     Args:
         stage: the results of an audit stage.
     """
-    sections = [_verdict(stage), *_sure(stage)]
+    sections = [*_sure(stage)]
     for name, make in _PARTS.items():
         if name in stage["parts"]:
             sections += make(stage["parts"][name])
@@ -56,7 +56,8 @@ def failed(refused: Result) -> str:
     return f"The audit says no: {refused['what']}."
 
 
-def _verdict(stage: Result) -> Section:
+def verdict_section(stage: Result) -> Section:
+    """Whether the gates passed, and an auditor's questions with an answer each: a page for a manager."""
     gates: Sequence[Result] = stage["gates"]
     blocks: list[Block] = []
     if stage["refused"]:
@@ -87,23 +88,9 @@ def _gates(gates: Sequence[Result]) -> Table:
     for one in sorted(gates, key=lambda gate: bool(gate["passed"])):
         metric = one["metric"] or {"value": None, "low": None, "high": None, "count": 0}
         verdict = "passed" if one["passed"] else "FAILED"
-        rows.append((one["gate"], interval(metric), written(metric, one["worst"]), metric["count"], verdict))
+        worst = show.figure({**metric, "value": one["worst"]})
+        rows.append((one["gate"], show.interval(metric), worst, metric["count"], verdict))
     return Table(columns, tuple(rows))
-
-
-def written(metric: Mapping[str, Any], value: float | None) -> str:
-    """A number of a metric, in per cent where a person reads it so."""
-    if value is None:
-        return "not measured"
-    return f"{show.percent(value)} %" if metric.get("percent", True) else show.number(value)
-
-
-def interval(metric: Mapping[str, Any]) -> str:
-    """A metric with the ends of its interval."""
-    if metric["low"] is None or metric["high"] is None:
-        return written(metric, metric["value"])
-    middle, low, high = (written(metric, metric[key]) for key in ("value", "low", "high"))
-    return f"{middle} [{low}, {high}]"
 
 
 def _answers(stage: Result) -> Table:
@@ -131,14 +118,17 @@ def _asked(stage: Result) -> Iterator[tuple[str, tuple[Cell, ...]]]:
     for question, figure in asked:
         if (metric := metrics.get(figure)) is None:
             continue
-        known = metric["low"] is not None and metric["high"] is not None
-        ends = f"{written(metric, metric['low'])} to {written(metric, metric['high'])}" if known else ""
-        yield question, (written(metric, metric["value"]), ends, metric["count"])
+        yield question, (show.figure(metric), _ends(metric), metric["count"])
     if worst := _worst(quality["slices"]):
         told = f"{worst['column']}: {worst['value']}"
         metric = worst["metric"]
-        ends = f"{written(metric, metric['low'])} to {written(metric, metric['high'])}"
-        yield f"Where is it worst ({told})?", (written(metric, metric["value"]), ends, worst["rows"])
+        yield f"Where is it worst ({told})?", (show.figure(metric), _ends(metric), worst["rows"])
+
+
+def _ends(metric: Result) -> str:
+    if metric["low"] is None or metric["high"] is None:
+        return ""
+    return f"{show.figure(metric, 'low')} to {show.figure(metric, 'high')}"
 
 
 def _worst(slices: Sequence[Result]) -> Result | None:
@@ -196,9 +186,9 @@ def _foreign_chart(quality: Result) -> Iterator[Curves]:
 
 def _foreign(found: Result) -> Section:
     told = (
-        f"{counted(found['texts'], 'text')} that the model is not for. AUROC {interval(found['metric'])}: the chance "
-        "that it is less sure of a foreign text than of one of its own (Hendrycks and Gimpel 2017). Near 50 % it "
-        "answers foreign texts as surely as its own, and sureness cannot be used to turn them away."
+        f"{counted(found['texts'], 'text')} that the model is not for. AUROC {show.interval(found['metric'])}: the "
+        "chance that it is less sure of a foreign text than of one of its own (Hendrycks and Gimpel 2017). Near 50 % "
+        "it answers foreign texts as surely as its own, and sureness cannot be used to turn them away."
     )
     columns = (Column("Text"), Column("Answered"), Column("Sure", "percent"))
     rows = tuple((show.shortened(one["text"], 90), one["answer"], one["sureness"]) for one in found["surest"])
@@ -222,6 +212,11 @@ def _robustness(found: Result) -> list[Section]:
     ]
     rows.append(("under all of them", "", estimate(found["all"]), found["all"]["count"]))
     blocks.append(Table(columns, tuple(rows), f"At most {found['budget']:,} queries a row"))
+    if found.get("goal"):
+        blocks.append(Text(f"The attacker sees probabilities; its goal: {found['goal']}."))
+    if found.get("left_out"):
+        left_out = counted(found["left_out"], "row")
+        blocks.append(Notice("note", f"{left_out} left nothing to attack or were too long, and are in no figure."))
     for one in found["attacks"]:
         panels = [adversarial_text(text, settled(text)) for text in one["texts"]]
         if panels:
@@ -231,7 +226,12 @@ def _robustness(found: Result) -> list[Section]:
 
 
 def _explanations(found: Result) -> list[Section]:
-    sections = [trusted_section(found), words_section(found["gathered"]), shortcuts_section(found["gathered"])]
+    passed = found["texts"] - found["explained"]
+    trusted = trusted_section(found)
+    if passed:
+        told = f"{counted(passed, 'text')} could not be explained (nothing to explain, too short or too long)."
+        trusted = Section(trusted.title, (Notice("note", told), *trusted.blocks), trusted.id)
+    sections = [trusted, words_section(found["gathered"]), shortcuts_section(found["gathered"])]
     return [Section(f"Why: {one.title[:1].lower()}{one.title[1:]}", one.blocks, one.id) for one in sections]
 
 
@@ -263,17 +263,21 @@ def _changed(pairs: Sequence[Result]) -> Table:
 
 
 def _personal(found: Result) -> list[Section]:
+    if found["masked"]:
+        told = "The training rows were masked: what patterns find in them are pseudonyms, which belong to nobody."
+        return [Section("Personal data in the training text", (Notice("good", told), *_types(found)), "personal")]
     told = (
         f"Patterns with checksums looked for personal data in {found['rows']:,} of "
-        f"{counted(found['of'], 'training row')}: {interval(found['metric'])} of them have some. Names of people need "
-        "a model and are not counted. "
+        f"{counted(found['of'], 'training row')}: {show.interval(found['metric'])} of them have some. Names of people "
+        "need a model and are not counted. "
         "“data: {mask: true}” trains without it."
     )
-    blocks: list[Block] = [Text(told)]
+    return [Section("Personal data in the training text", (Text(told), *_types(found)), "personal")]
+
+
+def _types(found: Result) -> Iterator[Block]:
     if found["types"]:
-        labels, counts = tuple(found["types"]), tuple(found["types"].values())
-        blocks.append(Bars(labels, (Counts("rows", counts),), "Rows by type"))
-    return [Section("Personal data in the training text", tuple(blocks), "personal")]
+        yield Bars(tuple(found["types"]), (Counts("rows", tuple(found["types"].values())),), "Rows by type")
 
 
 _PARTS: dict[str, Callable[[Result], list[Section]]] = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -334,6 +334,11 @@ def from_json(text: str | bytes) -> Page:
             found="; ".join(places),
             hint="build the report again with `sixfold report RUN`",
         ) from error
+
+
+def estimate(metric: Mapping[str, Any]) -> Estimate:
+    """A ``Metric.to_dict()`` as a cell of a table."""
+    return metric["value"], metric["low"], metric["high"]
 
 
 def table(columns: Sequence[tuple[str, Format]], rows: Sequence[Sequence[Cell]], caption: str = "") -> Table:

@@ -114,22 +114,21 @@ def _gates(gates: Sequence[Result]) -> Iterator[str]:
     yield "Each was held against the worse end of the figure's interval."
     yield ""
     rows = (
-        (one["gate"], _number(one["metric"], "value"), "passed" if one["passed"] else "**failed**") for one in gates
+        (
+            one["gate"],
+            show.figure(one["metric"]) if one["metric"] else "not measured",
+            "passed" if one["passed"] else "**failed**",
+        )
+        for one in gates
     )
     yield from _table(("Gate", "Found", ""), rows)
 
 
 def _figures(metrics: Mapping[str, Result]) -> Iterator[tuple[object, ...]]:
     for name, metric in metrics.items():
-        low, high = _number(metric, "low"), _number(metric, "high")
         known = metric["low"] is not None and metric["high"] is not None
-        yield name, _number(metric, "value"), f"{low} to {high}" if known else "", f"{metric['count']:,}"
-
-
-def _number(metric: Result | None, key: str) -> str:
-    if metric is None or metric[key] is None:
-        return "not measured"
-    return f"{show.percent(metric[key])} %" if metric.get("percent", True) else show.number(metric[key])
+        ends = f"{show.figure(metric, 'low')} to {show.figure(metric, 'high')}" if known else ""
+        yield name, show.figure(metric), ends, f"{metric['count']:,}"
 
 
 def _table(names: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator[str]:

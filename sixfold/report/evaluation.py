@@ -17,7 +17,6 @@ from sixfold.report.blocks import (
     Curves,
     Details,
     Diagram,
-    Estimate,
     Format,
     Group,
     Heatmap,
@@ -30,6 +29,7 @@ from sixfold.report.blocks import (
     Text,
     Tile,
     Tiles,
+    estimate,
     table,
 )
 from sixfold.report.provenance import data_sections, lineage_sections, training_sections
@@ -105,11 +105,6 @@ def entity_sections(
             )
         )
     return tuple(sections)
-
-
-def estimate(metric: Result) -> Estimate:
-    """A metric's dict as a cell of a table."""
-    return metric["value"], metric["low"], metric["high"]
 
 
 def _headline(result: Result) -> Tiles:

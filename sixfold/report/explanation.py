@@ -22,9 +22,9 @@ from sixfold.report.blocks import (
     Span,
     Table,
     Text,
+    estimate,
     table,
 )
-from sixfold.report.evaluation import estimate
 from sixfold.text.counting import counted
 
 Result = Mapping[str, Any]

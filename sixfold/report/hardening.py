@@ -21,8 +21,8 @@ from sixfold.report.blocks import (
     Series,
     Table,
     Text,
+    estimate,
 )
-from sixfold.report.evaluation import estimate
 from sixfold.report.robustness import adversarial_text, settled, stairs
 from sixfold.text.counting import counted
 

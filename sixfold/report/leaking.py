@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from sixfold.report import show
-from sixfold.report.blocks import Block, Cell, Column, Details, Notice, Section, Table, Text
-from sixfold.report.evaluation import estimate
+from sixfold.report.blocks import Block, Cell, Column, Details, Notice, Section, Table, Text, estimate
 from sixfold.text.counting import counted
 
 Result = dict[str, Any]

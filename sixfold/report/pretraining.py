@@ -23,9 +23,9 @@ from sixfold.report.blocks import (
     Table,
     Tile,
     Tiles,
+    estimate,
     table,
 )
-from sixfold.report.evaluation import estimate
 
 Result = dict[str, Any]
 

@@ -23,6 +23,7 @@ from sixfold.report.blocks import (
     Section,
     Series,
     Text,
+    estimate,
     table,
 )
 from sixfold.text.counting import counted
@@ -258,7 +259,7 @@ def _masked(masked: Result) -> tuple[Block, ...]:
         blocks.append(table([("Type", "text"), ("Replaced", "count")], types))
     if masked.get("scores"):
         rows: list[list[Cell]] = [
-            [row["split"], row["masked"]["name"], *(_estimate(row[way]) for way in ("as_they_are", "masked"))]
+            [row["split"], row["masked"]["name"], *(estimate(row[way]) for way in ("as_they_are", "masked"))]
             for row in masked["scores"]
         ]
         columns: list[tuple[str, Format]] = [
@@ -267,10 +268,6 @@ def _masked(masked: Result) -> tuple[Block, ...]:
         ]  # fmt: skip
         blocks.append(table(columns, rows))
     return tuple(blocks)
-
-
-def _estimate(metric: Result) -> Cell:
-    return metric["value"], metric["low"], metric["high"]
 
 
 def _listed(items: Sequence[Any]) -> Block:

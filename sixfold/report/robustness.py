@@ -24,9 +24,9 @@ from sixfold.report.blocks import (
     Text,
     Tile,
     Tiles,
+    estimate,
     table,
 )
-from sixfold.report.evaluation import estimate
 from sixfold.text.counting import counted
 
 Result = dict[str, Any]

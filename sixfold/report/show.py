@@ -63,6 +63,21 @@ def percent(value: float | None, digits: int = 1) -> str:
     return text.replace("-", MINUS)
 
 
+def figure(metric: Mapping[str, Any], key: str = "value") -> str:
+    """A number of a ``Metric.to_dict()`` as a person reads it: in per cent where it is a proportion."""
+    value = metric[key]
+    if value is None:
+        return "not measured"
+    return f"{percent(value)} %" if metric.get("percent", True) else number(value)
+
+
+def interval(metric: Mapping[str, Any]) -> str:
+    """A ``Metric.to_dict()`` with the ends of its interval, if it has one: ``86.6 % [83.4 %, 89.2 %]``."""
+    if metric["low"] is None or metric["high"] is None:
+        return figure(metric)
+    return f"{figure(metric)} [{figure(metric, 'low')}, {figure(metric, 'high')}]"
+
+
 def ticks(values: Sequence[float], *, proportions: bool = False) -> list[str]:
     """The numbers of an axis, all with the same digits after the point: as many as they need."""
     scaled = [value * 100 for value in values] if proportions else list(values)

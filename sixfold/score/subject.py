@@ -29,7 +29,7 @@ from sixfold.tasks.token_classification import TokenClassification
 
 if TYPE_CHECKING:
     from sixfold.models.load import Loaded
-    from sixfold.tasks.contract import OnLong
+    from sixfold.tasks.contract import OnLong, Rows
 
 CACHE_BYTES = 2**28
 
@@ -187,9 +187,17 @@ class Subject:
         laid = Ragged.of(runs)
         return Examples({"input_ids": Ragged(laid.values, laid.offsets[::3]), "row": row_numbers(parts)})
 
+    def encoded(self, rows: Rows) -> Examples:
+        """Rows as the task reads them, targets too where they have some. A text that is refused elsewhere is cut."""
+        return self.task.encode(rows, self.tokenizer, self.limit, self._on_long).examples
+
     def _encoded(self, given: Sequence[Any]) -> Examples:
         role = next(column.role for column in self.task.columns if not column.target)
-        return self.task.encode(Texts({role: list(given)}), self.tokenizer, self.limit, self._on_long).examples
+        return self.encoded(Texts({role: list(given)}))
+
+    def predicted(self, given: Sequence[Any]) -> list[Any]:
+        """The task's predictions for texts, or for rows of words."""
+        return list(self.task.predict(self.scorer, self._encoded(given))) if len(given) else []
 
     def logits(self, text: Text, query: Query, answers: Sequence[NDArray]) -> NDArray[np.float64]:
         """[variants, classes], or [variants, words, tags]: the answers to a query of ``query``."""

@@ -11,6 +11,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
+from rich.markup import escape
+
+from sixfold.data.partition import drawn
 from sixfold.errors import Interrupted
 from sixfold.fetch.folders import write_text
 from sixfold.models import lineage
@@ -18,7 +21,7 @@ from sixfold.report.card import card
 from sixfold.score.subject import Subject
 from sixfold.stages.auditing import gates
 from sixfold.stages.auditing.config import Config, Part
-from sixfold.stages.auditing.explanations import drawn, explanations
+from sixfold.stages.auditing.explanations import explanations
 from sixfold.stages.auditing.fairness import fairness
 from sixfold.stages.auditing.inputs import Prepared, prepare
 from sixfold.stages.auditing.leakage import leakage
@@ -55,7 +58,7 @@ def run(config: Config, context: Context, prepared: Prepared) -> Result | None:
     judged = gates.judge([gates.Gate.read(gate) for gate in config.gates], metrics)
     for one in judged:
         mark = "[green]passed[/]" if one.passed else "[red]failed[/]"
-        context.tell(f"  gate {one.gate}: {mark}, {gates.told(one.metric).replace('[', chr(92) + '[')}")
+        context.tell(f"  gate {one.gate}: {mark}, {escape(gates.told(one.metric))}")
     results = _results(config, context, prepared, subject, parts, metrics)
     results |= {
         "gates": [one.to_dict() for one in judged],
@@ -75,7 +78,7 @@ def _measured(
     role = next(column.role for column in subject.task.columns if not column.target)
     found = answered(subject, rows)
     told, metrics = quality(subject, rows, found, prepared.slices, prepared.foreign, seed=context.seed)
-    context.tell(f"  {prepared.split}: {told['headline']} {gates.told(metrics[told['headline']])}".replace("[", r"\["))
+    context.tell(f"  {prepared.split}: {told['headline']} {escape(gates.told(metrics[told['headline']]))}")
     parts: Result = {"quality": told}
     missing: dict[str, str] = {}
     if not prepared.foreign:
@@ -88,7 +91,9 @@ def _measured(
         "explanations": lambda: explanations(subject, some, seed=context.seed),
         "leakage": lambda: leakage(subject, config, context, prepared),
         "fairness": lambda: fairness(subject, rows[role][:]),
-        "personal_data": lambda: personal(train.select(places)[role][:], len(train)),
+        "personal_data": lambda: personal(
+            train.select(places)[role][:], len(train), masked="masked" in prepared.rows.described
+        ),
     }
     for name, measure in measures.items():
         if not config.measures(name):

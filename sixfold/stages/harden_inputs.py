@@ -17,7 +17,7 @@ from sixfold.stages.checkpoints import checkpoint_of
 from sixfold.stages.context import Context
 from sixfold.stages.harden_config import ATTACKED, Config
 from sixfold.stages.rows import Prepared as Rows
-from sixfold.stages.rows import prepare_rows
+from sixfold.stages.rows import held_out, prepare_rows
 from sixfold.tasks.contract import Task
 from sixfold.text.counting import counted
 
@@ -56,13 +56,7 @@ def prepare(config: Config, context: Context) -> Prepared:
     _check_config(config, task)
     rows = prepare_rows(config.data, task.columns, seed=context.seed)
     _check_labels(task, rows)
-    split = next((name for name in ("test", "validation") if name in rows.rows), None)
-    if split is None:
-        raise DataError(
-            "no rows are held out: nothing could be measured before and after",
-            found=", ".join(rows.rows),
-            hint="data.split: {validation: 0.1, test: 0.1} cuts some off",
-        )
+    split = held_out(rows)
     language = language_of(rows)
     attacks = tuple(config.attacks or usual(task, language))
     rows = replace(rows, digests={**rows.digests, "base": lineage.digest_folder(folder)})

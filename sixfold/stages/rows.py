@@ -165,6 +165,22 @@ def prepare_rows(config: DataConfig, columns: Sequence[Column], *, seed: int, ke
     )
 
 
+def held_out(prepared: Prepared) -> str:
+    """The split that a checkpoint is measured on: test, or validation where there is none.
+
+    Raises:
+        DataError: nothing is held out.
+    """
+    for split in ("test", "validation"):
+        if split in prepared.rows:
+            return split
+    raise DataError(
+        "no rows are held out: on rows that were learnt nothing can be measured",
+        found=", ".join(prepared.rows),
+        hint="data.split: {validation: 0.1, test: 0.1} cuts some off",
+    )
+
+
 def _check_group(rows: datasets.DatasetDict, group: str) -> None:
     """Refuse rows of no group: they would all count as one."""
     problems = Problems()

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from sixfold.explain.aggregate import gathered
 from sixfold.explain.methods import METHODS, USUAL
 from sixfold.explain.run import Plan, explained
@@ -23,7 +21,8 @@ SEEDS = 2
 def explanations(subject: Subject, texts: Sequence[Any], *, seed: int) -> tuple[Result | None, dict[str, Result]]:
     """What explaining some texts tells of the model; None where none of them can be explained."""
     plan = Plan(USUAL, seed=seed, seeds=SEEDS, faithful=True, flips=True)
-    found = [one for _, some in sorted(explained(subject, texts, plan, lenient=True), key=_number) for one in some]
+    done = dict(explained(subject, texts, plan, lenient=True))
+    found = [one for number in sorted(done) for one in done[number]]
     if not found:
         return None, {}
     trusted = trust(found)
@@ -32,18 +31,11 @@ def explanations(subject: Subject, texts: Sequence[Any], *, seed: int) -> tuple[
     told = {
         "trust": trusted.to_dict(),
         "gathered": gathered(found, method).to_dict(),
-        "methods": [
-            {"name": name, "what": METHODS[name].what, "paper": METHODS[name].paper, "baseline": METHODS[name].baseline}
-            for name in USUAL
-        ],
+        "methods": [{"name": name, "baseline": METHODS[name].baseline} for name in USUAL],
         "texts": len(texts),
         "explained": len({one.number for one in found}),
     }
     return told, {} if best is None else _figures(best)
-
-
-def _number(pair: tuple[int, Any]) -> int:
-    return pair[0]
 
 
 def _best(trusted: Trust) -> Standing | None:
@@ -61,8 +53,3 @@ def _figures(best: Standing) -> dict[str, Result]:
         stable = Metric("agreement over seeds", best.stability, nan, nan, best.score.count, "mean", percent=False)
         metrics[STABILITY] = stable.to_dict()
     return metrics
-
-
-def drawn(count: int, most: int, seed: int) -> list[int]:
-    """Places of rows, drawn by the seed, in order."""
-    return sorted(np.random.default_rng(seed % 2**64).permutation(count)[:most].tolist())

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from sixfold.metrics.intervals import proportion
 from sixfold.perturb.counterparts import KINDS, Kind, counterpart, counterpart_words
 from sixfold.score.subject import Subject
 from sixfold.stages.auditing.figures import FLIPS
+from sixfold.stages.auditing.quality import said, written
 
 Result = dict[str, Any]
 SHOWN = 6
@@ -28,15 +27,13 @@ def fairness(subject: Subject, given: Sequence[Any]) -> tuple[Result, dict[str, 
 
 
 def _of_kind(subject: Subject, given: Sequence[Any], kind: Kind) -> Result:
-    pairs = [(place, text, _counterpart(text, kind)) for place, text in enumerate(given)]
-    pairs = [pair for pair in pairs if pair[1] != pair[2]]
-    before, after = (_answers(subject, [pair[side] for pair in pairs]) for side in (1, 2))
+    pairs = [(text, other) for text in given if (other := _counterpart(text, kind)) != text]
+    before, after = (list(map(said, subject.predicted([pair[side] for pair in pairs]))) for side in (0, 1))
     flips = [place for place, (first, second) in enumerate(zip(before, after, strict=True)) if first != second]
     shown = [
         {
-            "row": pairs[place][0],
-            "text": _text(pairs[place][1]),
-            "counterpart": _text(pairs[place][2]),
+            "text": written(pairs[place][0]),
+            "counterpart": written(pairs[place][1]),
             "before": before[place],
             "after": after[place],
         }
@@ -51,25 +48,3 @@ def _of_kind(subject: Subject, given: Sequence[Any], kind: Kind) -> Result:
 
 def _counterpart(given: Any, kind: Kind) -> Any:
     return counterpart(given, kind) if isinstance(given, str) else counterpart_words(given, kind)
-
-
-def _text(given: Any) -> str:
-    return given if isinstance(given, str) else " ".join(given)
-
-
-def _answers(subject: Subject, given: Sequence[Any]) -> list[str]:
-    """What the model says of each text, in words; of a row of words its tags."""
-    if not given:
-        return []
-    task: Any = subject.task
-    found = []
-    for logits in subject.whole(given):
-        probabilities = subject.probabilities(logits[None])[0]
-        if probabilities.ndim == 2:
-            found.append(" ".join(task.labels[place] for place in probabilities.argmax(-1)))
-        elif getattr(task, "several", False):
-            cuts = np.array(task.thresholds or [0.5] * len(task.labels))
-            found.append(", ".join(task.labels[place] for place in np.flatnonzero(probabilities >= cuts)) or "nothing")
-        else:
-            found.append(task.labels[int(probabilities.argmax())])
-    return found

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 from sixfold.stages.auditing.config import Config
 from sixfold.tasks.contract import Task
@@ -66,8 +65,3 @@ def known(
     if config.measures("personal_data"):
         found.append(PERSONAL)
     return found
-
-
-def numbers(metrics: Mapping[str, Mapping[str, Any]]) -> dict[str, float | None]:
-    """The bare values by name."""
-    return {name: metric["value"] for name, metric in metrics.items()}

@@ -127,8 +127,5 @@ def told(metric: Mapping[str, Any] | None) -> str:
     """A figure with its interval as a person reads it."""
     if metric is None or metric["value"] is None:
         return "not measured"
-    written = show.percent if metric.get("percent", True) else show.number
-    unit = " %" if metric.get("percent", True) else ""
-    value, low, high = (None if metric[key] is None else written(metric[key]) for key in ("value", "low", "high"))
-    ends = f" [{low}, {high}]" if low is not None and high is not None else ", without an interval"
-    return f"{value}{unit}{ends} (n={metric['count']:,})"
+    bare = ", without an interval" if metric["low"] is None or metric["high"] is None else ""
+    return f"{show.interval(metric)}{bare} (n={metric['count']:,})"

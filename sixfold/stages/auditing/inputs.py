@@ -13,9 +13,9 @@ from typing import Any
 import datasets
 from pydantic import ValidationError
 
-from sixfold import data
-from sixfold.data import checking, partition
-from sixfold.errors import DataError, UsageError
+from sixfold.data import partition
+from sixfold.data.one_split import one_split
+from sixfold.errors import UsageError
 from sixfold.models import lineage
 from sixfold.score.tuned import task_of
 from sixfold.stages.auditing import figures, gates
@@ -24,13 +24,15 @@ from sixfold.stages.auditing.slices import Slices, sliced
 from sixfold.stages.checkpoints import checkpoint_of
 from sixfold.stages.context import Context
 from sixfold.stages.harden_inputs import language_of, usual
-from sixfold.stages.rows import DataConfig, prepare_rows
+from sixfold.stages.rows import DataConfig, held_out, prepare_rows
 from sixfold.stages.rows import Prepared as Rows
 from sixfold.tasks.contract import Task
 
 FOREIGN_ROWS = 2_000
 """Foreign texts that are read at most."""
 TASKS = ("text_classification", "token_classification")
+_AS_WISHED = {"attacked", "budget", "words"}
+"""Keys that say how to attack: where one is set, nothing that was measured before will do."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,7 @@ class Prepared:
         slices: of the split, by column and value.
         foreign: texts (or rows of words) of another kind.
         attacks: names; none where robustness is left out, or taken from the lineage.
+        reference: the folder of a checkpoint that membership is told against.
     """
 
     rows: Rows
@@ -57,6 +60,7 @@ class Prepared:
     foreign: list[Any]
     attacks: tuple[str, ...]
     language: str
+    reference: Path | None
 
     @property
     def digests(self) -> dict[str, str]:
@@ -81,17 +85,12 @@ def prepare(config: Config, context: Context) -> Prepared:
     history = lineage.read(folder)
     columns = [name for name in config.slices if name not in SLICES]
     rows = prepare_rows(_data(config, history, folder), task.columns, seed=_seed(history, context), keep=columns)
-    split = next((name for name in ("test", "validation") if name in rows.rows), None)
-    if split is None:
-        raise DataError(
-            "no rows are held out: nothing can be measured on rows that the model has learnt",
-            found=", ".join(rows.rows),
-            hint="data.split: {test: 0.1} cuts some off, as they were when the checkpoint learnt",
-        )
+    split = held_out(rows)
     foreign = _foreign(config, task, context)
+    reference = _reference(config, context, task)
     named = dict(history.get("data") or {})
     prepared = Prepared(
-        rows=replace(rows, digests={**rows.digests, **_digests(folder, foreign)}),
+        rows=replace(rows, digests={**rows.digests, **_digests(folder, foreign, reference)}),
         folder=folder,
         task=task,
         history=history,
@@ -101,6 +100,7 @@ def prepare(config: Config, context: Context) -> Prepared:
         foreign=foreign,
         attacks=(),
         language=language_of(rows),
+        reference=reference,
     )
     prepared = replace(prepared, attacks=_attacks(config, prepared))
     gates.check(map(gates.Gate.read, config.gates), _known(config, prepared))
@@ -152,22 +152,39 @@ def _seed(history: Mapping[str, Any], context: Context) -> int:
     return context.seed if found is None else int(found)
 
 
+def _reference(config: Config, context: Context, task: Task) -> Path | None:
+    """The checkpoint that membership is told against.
+
+    Raises:
+        UsageError: it has another task or other labels.
+    """
+    if config.reference is None:
+        return None
+    folder = checkpoint_of(config.reference, context, to="audit")
+    other = task_of(folder)
+    if (other.name, other.head().labels) != (task.name, task.head().labels):
+        raise UsageError(
+            "a reference must answer with the labels of the checkpoint that is audited",
+            where="reference",
+            found=f"{other.name}: {', '.join(other.head().labels[:5])}",
+            hint="tune the same base for the same task on other rows of the same source",
+        )
+    return folder
+
+
 def _foreign(config: Config, task: Task, context: Context) -> list[Any]:
     """Texts that the model is not for, drawn by the seed."""
     if config.foreign is None:
         return []
     column = next(one for one in task.columns if not one.target)
-    read = data.read(config.foreign)
-    name = "test" if "test" in read else next(iter(read))
-    some = datasets.DatasetDict({name: read[name]})
-    rows = checking.apply(some, checking.check(some, [column], {}, allow=["overlaps"])).rows[name]
-    if len(rows) > FOREIGN_ROWS:
-        rows = rows.shuffle(seed=context.seed).select(range(FOREIGN_ROWS))
-    return list(rows[column.role])
+    _, rows = one_split(config.foreign, [column], split=None, usual={}, given={}, encoding=None, allow=["overlaps"])
+    return list(rows.select(partition.drawn(len(rows), FOREIGN_ROWS, context.seed))[column.role])
 
 
-def _digests(folder: Path, foreign: list[Any]) -> dict[str, str]:
+def _digests(folder: Path, foreign: list[Any], reference: Path | None) -> dict[str, str]:
     found = {"base": lineage.digest_folder(folder)}
+    if reference is not None:
+        found["reference"] = lineage.digest_folder(reference)
     if foreign:
         rows = datasets.Dataset.from_dict({"text": foreign})
         found["foreign"] = partition.digest(rows, ["text"])
@@ -178,8 +195,6 @@ def _attacks(config: Config, prepared: Prepared) -> tuple[str, ...]:
     """Attacks that are made now."""
     if not config.measures("robustness"):
         return ()
-    if config.attacks is not None:
-        return tuple(config.attacks)
-    if prepared.measured_before is not None:
+    if config.attacks is None and prepared.measured_before is not None and not _AS_WISHED & config.model_fields_set:
         return ()
-    return tuple(usual(prepared.task, prepared.language))
+    return tuple(config.attacks or usual(prepared.task, prepared.language))

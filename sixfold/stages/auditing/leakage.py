@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sixfold.data.examples import Examples
-from sixfold.errors import UsageError
+from sixfold.data.partition import drawn
 from sixfold.metrics.intervals import Floats
 from sixfold.safety.canaries import Plan
 from sixfold.safety.exposure import exposure
 from sixfold.safety.membership import LEAST, membership
 from sixfold.safety.row_losses import row_losses
-from sixfold.score.scorer import Scorer
 from sixfold.score.subject import Subject
 from sixfold.stages.auditing.config import Config
-from sixfold.stages.auditing.explanations import drawn
 from sixfold.stages.auditing.figures import EXPOSURE, MEMBERSHIP, MEMBERSHIP_HITS
 from sixfold.stages.auditing.inputs import Prepared
 from sixfold.stages.context import Context
@@ -30,20 +28,16 @@ def leakage(
 ) -> tuple[Result | None, dict[str, Result]]:
     """Membership by the loss of each row, by its loss against a reference if there is one, and canaries if any are
     planted; None where there are too few rows.
-
-    Raises:
-        UsageError: the reference is a checkpoint of another task or other labels.
     """
     told: Result = {}
     metrics: dict[str, Result] = {}
     rows = prepared.rows.rows
     sides = [_drawn(rows["train"], config, context), _drawn(rows[prepared.split], config, context)]
     if min(map(len, sides)) >= LEAST:
-        of, metrics = _membership(subject, config, sides)
+        of, metrics = _membership(subject, prepared.reference, sides)
         told["membership"] = of
     if planted := prepared.history.get("canaries"):
-        scorer = Scorer(subject.scorer.model)
-        found = exposure(Plan.from_dict(planted), subject.task, scorer, subject.tokenizer, subject.limit)
+        found = exposure(Plan.from_dict(planted), subject.task, subject.scorer, subject.tokenizer, subject.limit)
         told["canaries"] = found.to_dict()
         most = max((level for level in found.levels if level.repeats), key=lambda level: level.repeats)
         metrics[EXPOSURE] = most.mean.to_dict()
@@ -54,11 +48,13 @@ def _drawn(rows: datasets.Dataset, config: Config, context: Context) -> datasets
     return rows.select(drawn(len(rows), config.probed, context.seed))
 
 
-def _membership(subject: Subject, config: Config, sides: list[datasets.Dataset]) -> tuple[Result, dict[str, Result]]:
+def _membership(
+    subject: Subject, reference: Path | None, sides: list[datasets.Dataset]
+) -> tuple[Result, dict[str, Result]]:
     losses = _losses(subject, sides)
     found = [membership(*losses)]
-    if config.reference is not None:
-        found.append(membership(*losses, reference=_losses(_reference(config.reference, subject), sides)))
+    if reference is not None:
+        found.append(membership(*losses, reference=_losses(Subject.load(reference), sides)))
     worst = max(found, key=lambda one: one.auc.value)
     metrics = {MEMBERSHIP: worst.auc.to_dict()}
     hits = next((one for one in worst.found.values() if one is not None), None)
@@ -68,23 +64,5 @@ def _membership(subject: Subject, config: Config, sides: list[datasets.Dataset])
 
 
 def _losses(subject: Subject, sides: list[datasets.Dataset]) -> tuple[Floats, Floats]:
-    scorer = Scorer(subject.scorer.model)
-    first, second = (row_losses(subject.task, scorer, _encoded(subject, rows)) for rows in sides)
+    first, second = (row_losses(subject.task, subject.scorer, subject.encoded(rows)) for rows in sides)
     return first, second
-
-
-def _encoded(subject: Subject, rows: datasets.Dataset) -> Examples:
-    on_long = "truncate" if subject.on_long == "error" else subject.on_long
-    return subject.task.encode(rows, subject.tokenizer, subject.limit, on_long).examples
-
-
-def _reference(folder: str, subject: Subject) -> Subject:
-    other = Subject.load(folder)
-    if other.task.name != subject.task.name or other.task.head().labels != subject.task.head().labels:
-        raise UsageError(
-            "a reference must answer with the labels of the checkpoint that is audited",
-            where="reference",
-            found=f"{other.task.name}: {', '.join(other.task.head().labels[:5])}",
-            hint="tune the same base for the same task on other rows of the same source",
-        )
-    return other

@@ -16,7 +16,7 @@ from sixfold.metrics.tagging import spans, tags_of
 from sixfold.score.subject import Subject
 from sixfold.stages.auditing.figures import FOREIGN, SUREST, headline
 from sixfold.stages.auditing.slices import Slices, measured
-from sixfold.tasks.texts import Texts
+from sixfold.tasks.text_classification import LabelPrediction
 from sixfold.tasks.token_classification import TokenClassification
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def answered(subject: Subject, rows: datasets.Dataset) -> Answered:
     """Ask the model about every row."""
     task: Any = subject.task
     role = next(column.role for column in task.columns if not column.target)
-    predictions = _predicted(subject, rows[role])
+    predictions = subject.predicted(rows[role][:])
     if isinstance(task, TokenClassification):
         gold = [tags_of(spans(tags), len(tags)) for tags in rows["tags"]]
         right = [list(one.tags) == list(tags) for one, tags in zip(predictions, gold, strict=True)]
@@ -58,14 +58,6 @@ def answered(subject: Subject, rows: datasets.Dataset) -> Answered:
         likeliest = [task.labels[int(one.probabilities.argmax())] for one in predictions]
         right = [one == str(cell) for one, cell in zip(likeliest, rows["label"], strict=True)]
     return Answered(predictions, np.array(right, dtype=bool), _sureness(task, predictions))
-
-
-def _predicted(subject: Subject, given: Sequence[Any]) -> list[Any]:
-    task: Any = subject.task
-    role = next(column.role for column in task.columns if not column.target)
-    on_long = "truncate" if subject.on_long == "error" else subject.on_long
-    encoded = task.encode(Texts({role: list(given)}), subject.tokenizer, subject.limit, on_long)
-    return list(task.predict(subject.scorer, encoded.examples))
 
 
 def _sureness(task: Any, predictions: Sequence[Any]) -> NDArray[np.float64]:
@@ -133,12 +125,12 @@ def _surest(found: Answered) -> tuple[dict[str, Result], list[tuple[float, float
 
 def _foreign(subject: Subject, found: Answered, foreign: Sequence[Any]) -> tuple[Result, Result]:
     """Whether the model is less sure of foreign texts than of its own (Hendrycks and Gimpel 2017)."""
-    predictions = _predicted(subject, foreign)
+    predictions = subject.predicted(foreign)
     sureness = _sureness(subject.task, predictions)
     metric = auc("AUROC of being unsure", -sureness, -found.sureness).to_dict()
     order = np.argsort(-sureness, kind="stable")[:SHOWN]
     surest = [
-        {"text": _text(foreign[place]), "answer": _said(predictions[place]), "sureness": float(sureness[place])}
+        {"text": written(foreign[place]), "answer": said(predictions[place]), "sureness": float(sureness[place])}
         for place in order
     ]
     bins = np.linspace(0, 1, 21)
@@ -153,11 +145,13 @@ def _foreign(subject: Subject, found: Answered, foreign: Sequence[Any]) -> tuple
     return told, metric
 
 
-def _text(given: Any) -> str:
+def written(given: Any) -> str:
+    """A text, or a row of words, as a person reads it."""
     return given if isinstance(given, str) else " ".join(given)
 
 
-def _said(prediction: Any) -> str:
-    if hasattr(prediction, "labels"):
+def said(prediction: Any) -> str:
+    """An answer as a person reads it: labels, or tags."""
+    if isinstance(prediction, LabelPrediction):
         return ", ".join(prediction.labels) or "nothing"
-    return f"{len(prediction.entities)} entities"
+    return " ".join(prediction.tags)

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from sixfold.attack.attacks import ATTACKS
 from sixfold.attack.goals import goal_for
 from sixfold.attack.run import sampled
-from sixfold.attack.summary import summary
 from sixfold.data.partition import digest
 from sixfold.metrics.intervals import proportion
 from sixfold.score.subject import Subject
@@ -50,7 +49,7 @@ def robustness(subject: Subject, config: Config, context: Context, prepared: Pre
     )
     attacked = bench.attacked(subject, context.folder / "attacks")
     goal = goal_for(subject.task).what
-    return _measured(attacked, goal, config.budget, context.seed)
+    return _measured(attacked, goal, config.budget)
 
 
 def _reused(before: Mapping[str, Any]) -> tuple[Result, Result]:
@@ -71,7 +70,7 @@ def _reused(before: Mapping[str, Any]) -> tuple[Result, Result]:
     return told, {f"{UNDER_ATTACK}.{name}": line["after"] for name, line in lines.items()}
 
 
-def _measured(attacked: Sequence[Attacked], goal: str, budget: int, seed: int) -> tuple[Result, Result]:
+def _measured(attacked: Sequence[Attacked], goal: str, budget: int) -> tuple[Result, Result]:
     (found,) = usable([one.outcomes for one in attacked])
     held = np.array([[withstood(one) for one in outcomes] for outcomes in found], dtype=bool)
     figures = {one.name: _share(line) for one, line in zip(attacked, held, strict=True)}
@@ -84,10 +83,7 @@ def _measured(attacked: Sequence[Attacked], goal: str, budget: int, seed: int) -
             {
                 "name": one.name,
                 "what": ATTACKS[one.name].what,
-                "paper": ATTACKS[one.name].paper,
                 "metric": figures[one.name],
-                "summary": summary(outcomes, budget=budget, seed=seed),
-                "seconds": one.cost["seconds"],
                 "texts": [outcome.to_dict() for outcome in won[:SHOWN]],
             }
         )

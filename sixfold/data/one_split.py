@@ -1,12 +1,13 @@
-"""The usable rows of one split of a source, for commands that ask a checkpoint about them."""
+"""The usable rows of one split of a source, for whoever asks a checkpoint about them."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from sixfold import data
 from sixfold.data import checking
+from sixfold.data.columns import Column
+from sixfold.data.sources import read as read_source
 from sixfold.errors import unknown
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 def one_split(
     source: Any,
-    wanted: Sequence[data.Column],
+    wanted: Sequence[Column],
     *,
     split: str | None,
     usual: Mapping[str, str],
@@ -38,7 +39,7 @@ def one_split(
     """
     import datasets
 
-    read = data.read(source, encoding=encoding)
+    read = read_source(source, encoding=encoding)
     name = split or ("test" if "test" in read else next(iter(read)))
     if name not in read:
         raise unknown("split", name, list(read))
@@ -47,7 +48,7 @@ def one_split(
     return name, checking.apply(rows, checked).rows[name]
 
 
-def present(usual: Mapping[str, str], names: Collection[str], wanted: Sequence[data.Column]) -> dict[str, str]:
+def present(usual: Mapping[str, str], names: Collection[str], wanted: Sequence[Column]) -> dict[str, str]:
     """The training rows' columns as far as other rows have them; others are found by their usual names."""
     roles = {column.role for column in wanted}
     return {role: name for role, name in usual.items() if role in roles and name in names}
