@@ -53,7 +53,8 @@ def run(
         DataError, UsageError: the source cannot be read at all; as ``data.read``.
     """
     console = console or Console()
-    rows = data.read(source, format=format, encoding=encoding, columns=header)
+    talk = any(column.kind == "messages" for column in task_columns)
+    rows = data.read(source, format=format, encoding=encoding, columns=header, talk=talk)
     if header:
         check_header(rows, header)
     checked = data.check(rows, task_columns, columns, allow=allow)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable
 from typing import Any
@@ -73,17 +74,41 @@ def _number(cell: Any, separator: str) -> float:
     return number
 
 
-def _messages(cell: Any, separator: str) -> list[dict[str, str]]:
+def _messages(cell: Any, separator: str) -> list[dict[str, Any]]:
+    """A conversation in order. It may end with the user: then there is a question, and nothing to learn from it."""
     if not isinstance(cell, list) or not cell:
         raise BadCellError("is not a list of messages")
     for message in cell:
-        if not isinstance(message, dict) or not isinstance(message.get("content"), str):
+        if not isinstance(message, dict) or "role" not in message or "content" not in message:
             raise BadCellError("holds a message without role and content")
-        if message.get("role") not in ROLES:
+        if message["role"] not in ROLES:
             raise BadCellError(f"holds a message whose role is not one of {', '.join(ROLES)}")
-        if not message["content"].strip():
-            raise BadCellError("holds an empty message")
+        if message["content"] is None and not message.get("tool_calls"):
+            raise BadCellError("holds a message without content")
+        if not isinstance(message["content"], str | None):
+            raise BadCellError("holds a message whose content is not a text")
+        if not (message["content"] or "").strip() and not message.get("tool_calls"):
+            raise BadCellError(f"holds an empty {message['role']} message")
+    _in_order([message["role"] for message in cell])
     return cell
+
+
+def _in_order(roles: list[str]) -> None:
+    """A system prompt first, if any; then the user and the assistant in turn, tools after the assistant."""
+    if "system" in roles[1:]:
+        raise BadCellError("holds a system message that is not the first")
+    turns = roles[1:] if roles[0] == "system" else roles
+    if not turns:
+        raise BadCellError("holds nothing but a system message")
+    if turns[0] != "user":
+        raise BadCellError(f"begins with the {turns[0]}, not with the user")
+    for before, after in itertools.pairwise(turns):
+        if before == after and before != "tool":
+            raise BadCellError(f"holds two {before} turns in a row")
+        if after == "tool" and before == "user":
+            raise BadCellError("holds a tool message that no assistant asked for")
+        if before == "tool" and after == "user":
+            raise BadCellError("holds a tool message that no assistant answers")
 
 
 def _spans(cell: Any, separator: str) -> list[dict[str, Any]]:
@@ -121,5 +146,5 @@ def as_string(kind: Kind, value: Any) -> str:
     if kind == "words":
         return " ".join(value)
     if kind == "messages":
-        return "\n".join(message["content"] for message in value)
+        return "\n".join(message["content"] or "" for message in value)
     return value if isinstance(value, str) else ""

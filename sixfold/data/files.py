@@ -29,10 +29,11 @@ EXTENSIONS = {
         "txt": ("txt", "text"),
         "conll": ("conll", "bio", "iob", "iob2", "bioes"),
         "xlsx": ("xlsx", "xlsm"),
+        "yaml": ("yaml", "yml"),
     }.items()
     for extension in extensions
 }
-FORMATS = ("csv", "tsv", "json", "jsonl", "parquet", "txt", "conll", "xlsx")
+FORMATS = ("csv", "tsv", "json", "jsonl", "parquet", "txt", "conll", "xlsx", "yaml")
 PACKED = ("gz", "zst")
 UNPACK_LIMIT = "SIXFOLD_UNPACK_LIMIT"
 DEFAULT_UNPACK_LIMIT = 8 << 30

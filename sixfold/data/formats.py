@@ -20,6 +20,7 @@ from sixfold.data.delimited import csv_rows, named
 from sixfold.data.faults import Faults
 from sixfold.data.files import File
 from sixfold.data.json_text import json_rows, jsonl_rows
+from sixfold.data.yaml_text import yaml_rows
 from sixfold.errors import DataError, UsageError
 
 Row = dict[str, Any]
@@ -243,4 +244,5 @@ _READERS: Mapping[str, Callable[[File, Faults], Numbered]] = {
     "txt": txt_rows,
     "conll": conll_rows,
     "xlsx": xlsx_rows,
+    "yaml": yaml_rows,
 }

@@ -1,4 +1,7 @@
-"""JSON: a list of objects, ``{"data": [...]}``, or one object a line. Read piece by piece, however large the file."""
+"""JSON: a list of objects, ``{"data": [...]}``, ``{"name": {...}, ...}``, or one object a line.
+
+Read piece by piece, however large the file.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +41,9 @@ def jsonl_rows(source: File, faults: Faults) -> Iterator[tuple[int, dict[str, An
 
 
 def json_rows(source: File, faults: Faults) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The objects of a list, or of the list under ``data``. One object a line in a .json file is read as jsonl.
+    """The objects of a list, of the list under ``data``, or of an object of objects, whose names are in ``id`` then.
+
+    One object a line in a .json file is read as jsonl.
 
     Raises:
         DataError: it is not valid JSON (with the line), or holds neither.
@@ -49,7 +54,9 @@ def json_rows(source: File, faults: Faults) -> Iterator[tuple[int, dict[str, Any
     with files.text(source) as stream:
         cursor = _Cursor(stream, source)
         if cursor.peek() == "{":
-            _enter_data(cursor)
+            if not _enter_data(cursor):
+                yield from _named_items(cursor)
+                return
         elif cursor.peek() != "[":
             raise cursor.error("the file holds neither a list nor an object")
         for line, row in _items(cursor):
@@ -67,7 +74,10 @@ def _is_jsonl(source: File) -> bool:
         row = json.loads(first)
     except (ValueError, RecursionError):
         return False
-    return isinstance(row, dict) and (bool(second) or "data" not in row)
+    if not isinstance(row, dict):
+        return False
+    of_objects = len(row) > 1 and all(isinstance(value, dict) for value in row.values())
+    return bool(second) or not ("data" in row or of_objects)
 
 
 def _lines(stream: TextIO) -> Iterator[str]:
@@ -75,15 +85,21 @@ def _lines(stream: TextIO) -> Iterator[str]:
         yield line
 
 
-def _enter_data(cursor: _Cursor) -> None:
-    """Go into the list under the key ``data`` of the object that starts here."""
-    seen = []
+def _enter_data(cursor: _Cursor) -> bool:
+    """Go into the list under the key ``data`` of the object that starts here.
+
+    False: its first value is an object, so it is an object of objects; its first name is what was read last.
+    """
+    seen: list[str] = []
     cursor.take("{")
     while cursor.peek() != "}":
         key = cursor.value()
         cursor.take(":")
         if key == "data" and cursor.peek() == "[":
-            return
+            return True
+        if not seen and cursor.peek() == "{":
+            cursor.name = str(key)
+            return False
         seen.append(str(key))
         cursor.value()
         if cursor.peek() == ",":
@@ -94,6 +110,22 @@ def _enter_data(cursor: _Cursor) -> None:
         found=f"keys {', '.join(seen[:10])}" if seen else "an empty object",
         hint='write a list of objects, or {"data": [...]}; give the splits as files of their own',
     )
+
+
+def _named_items(cursor: _Cursor) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The objects of an object, each with its name; the cursor stands at the first one's value."""
+    name, line = cursor.name, cursor.line
+    while True:
+        if cursor.peek() != "{":
+            raise cursor.error("the file holds an object whose values are not all objects")
+        row = cursor.value()
+        yield line, {"id": name, **row}
+        if cursor.peek() == "}":
+            return
+        cursor.take(",")
+        line = cursor.line
+        name = str(cursor.value())
+        cursor.take(":")
 
 
 def _items(cursor: _Cursor) -> Iterator[tuple[int, Any]]:
@@ -114,6 +146,7 @@ class _Cursor:
         self.place = 0
         self.line = 1
         self.ended = False
+        self.name = ""
         self.decoder = json.JSONDecoder()
 
     def peek(self) -> str:

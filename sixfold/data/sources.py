@@ -14,8 +14,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sixfold.data import arrow, files, formats, walking
+from sixfold.data import arrow, files, formats, own, walking
 from sixfold.data.arrow import Row
+from sixfold.data.conversations import VERSION, unified
 from sixfold.data.faults import Faults
 from sixfold.data.files import File
 from sixfold.errors import DataError, UsageError, nearest
@@ -47,6 +48,7 @@ def read(
     format: str | None = None,  # noqa: A002
     encoding: str | None = None,
     columns: Sequence[str] | None = None,
+    talk: bool = False,
 ) -> datasets.DatasetDict:
     """Rows of any source, by split, memory-mapped. Every row carries ``__file__`` and ``__line__`` (1-based).
 
@@ -58,6 +60,7 @@ def read(
         format: one of ``files.FORMATS``, when a name does not tell it.
         encoding: of text files, when it is not UTF-8.
         columns: names of the columns of a csv, tsv or xlsx file without a header line.
+        talk: rows are conversations, in whatever shape: all get one (``conversations.py``).
 
     Returns:
         Splits named ``train``, ``validation``, ``test`` where they are; one file alone is ``train``.
@@ -69,13 +72,22 @@ def read(
     import datasets
 
     datasets.disable_progress_bars()
+    if isinstance(source, str):
+        source = own.paths(source) or source
     given = _in_memory(source)
     if given is None and isinstance(source, str):
         given = _named(source)
     if given is not None:
-        return given
+        return _talking(given) if talk else given
     splits = files_of(source, format, encoding, tuple(columns or ()))
-    return datasets.DatasetDict({split: _split(parts) for split, parts in splits.items()})
+    return datasets.DatasetDict({split: _split(parts, talk) for split, parts in splits.items()})
+
+
+def _talking(given: datasets.DatasetDict) -> datasets.DatasetDict:
+    """Conversations that are in memory already, in one shape."""
+    import datasets
+
+    return datasets.DatasetDict({name: arrow.dataset(map(unified, rows)) for name, rows in given.items()})
 
 
 def iterate(
@@ -121,12 +133,13 @@ def split_name(name: str) -> str:
     return SPLITS.get(name.lower(), name)
 
 
-def _split(parts: Sequence[File]) -> datasets.Dataset:
-    spec = [{**asdict(part), "path": str(part.path)} for part in parts]
+def _split(parts: Sequence[File], talk: bool) -> datasets.Dataset:
+    spec = [{**asdict(part), "path": str(part.path), **({"talk": VERSION} if talk else {})} for part in parts]
 
     def rows(notes: list[str]) -> Iterator[Row]:
         for part in parts:
-            yield from rows_of(part, notes)
+            found = rows_of(part, notes)
+            yield from map(unified, found) if talk else found
 
     return arrow.cached([part.path for part in parts], spec, rows, name=parts[0].path.name.partition(".")[0][:40])
 
