@@ -4,7 +4,8 @@ import pytest
 import torch
 import transformers
 
-from sixfold.generate.engine import Generator, Sampling, _choose
+from sixfold.generate.engine import Generator, Sampling
+from sixfold.generate.sampling import chosen
 from sixfold.tasks.contract import Limits
 
 PROMPTS = [[5, 6, 7], [8], [9, 10, 11, 12, 13], [5, 6, 8]]
@@ -58,9 +59,9 @@ def test_a_sampled_text_depends_on_its_seed_and_not_on_its_batch(model):
 def test_draws_follow_the_probabilities_and_top_p_cuts_the_tail():
     probabilities = torch.tensor([[0.1, 0.6, 0.3]])
     random = torch.Generator().manual_seed(0)
-    drawn = [int(_choose(probabilities.log(), Sampling(1.0), [random])) for _ in range(3000)]
+    drawn = [int(chosen(probabilities.log(), [Sampling(1.0)], [random])) for _ in range(3000)]
     for token, share in enumerate(probabilities[0]):
         assert abs(drawn.count(token) / 3000 - float(share)) < 0.03
-    cut = [int(_choose(probabilities.log(), Sampling(1.0, top_p=0.7), [random])) for _ in range(3000)]
+    cut = [int(chosen(probabilities.log(), [Sampling(1.0, top_p=0.7)], [random])) for _ in range(3000)]
     assert cut.count(0) == 0
     assert abs(cut.count(1) / 3000 - 2 / 3) < 0.03

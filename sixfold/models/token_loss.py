@@ -134,6 +134,28 @@ def token_loss(model: Any, flat: Flat, *asked: tuple[Tensor, Tensor]) -> list[Te
         return [summed_cross_entropy(transform(_rows(hidden, places)), projection, target) for places, target in asked]
 
 
+def token_losses(model: Any, flat: Flat, places: Tensor, target: Tensor) -> Tensor:
+    """[targets] the loss at each of some tokens, with gradients; logits are computed again in the backward pass.
+
+    Arguments as for ``token_loss``, one pair.
+    """
+    from torch.utils.checkpoint import checkpoint
+
+    transform, projection = _HEADS[model.config.model_type](model)
+    hidden = hidden_states(model, flat)
+
+    def part(rows: Tensor, wanted: Tensor) -> Tensor:
+        return nn.functional.cross_entropy(projection(transform(rows)).float(), wanted, reduction="none")
+
+    most = max(1, LOGITS // projection.out_features)
+    with fast_products(model):
+        found = [
+            checkpoint(part, hidden[places[start : start + most]], target[start : start + most], use_reentrant=False)
+            for start in range(0, len(target), most)
+        ]
+    return torch.cat([hidden.new_zeros(0, dtype=torch.float32), *found])
+
+
 def token_judged(model: Any, flat: Flat, *asked: tuple[Tensor, Tensor]) -> list[tuple[Tensor, Tensor]]:
     """For each pair as in ``token_loss``: [targets] each token's own loss, and whether the model puts it first."""
     transform, projection = _HEADS[model.config.model_type](model)

@@ -1,0 +1,155 @@
+"""The reference engine: any decoder of transformers, a key-value cache, texts of unequal length side by side."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sixfold.generate.constrained import Held, held
+from sixfold.generate.requests import Chunk, Finish, Request, checked
+from sixfold.generate.sampling import chosen
+from sixfold.generate.streaming import TextStream
+
+ROWS = 32
+"""Texts written at once."""
+
+
+@dataclass
+class _Going:
+    """A request that is being written."""
+
+    place: int
+    request: Request
+    random: torch.Generator
+    stream: TextStream | None
+    held: Held | None
+    ids: list[int] = field(default_factory=list)
+
+    def add(self, token: int, logprob: float | None) -> Chunk:
+        """What the token comes to."""
+        self.ids.append(token)
+        if token in self.request.stop_ids:
+            return Chunk(self.place, self._rest(), finish="stop")
+        text = self.stream.add(token) if self.stream is not None else ""
+        logprobs = () if logprob is None else (logprob,)
+        finish: Finish | None = None
+        if self.stream is not None and self.stream.stopped:
+            finish = "stop"
+        elif self.held is not None and self.held.take(token):
+            finish, text = "stop", text + self._rest()
+        elif len(self.ids) >= self.request.new_tokens:
+            finish, text = "length", text + self._rest()
+        return Chunk(self.place, text, (token,), logprobs, finish)
+
+    def _rest(self) -> str:
+        return self.stream.rest() if self.stream is not None else ""
+
+
+class TorchEngine:
+    """Writes with a model of transformers.
+
+    Args:
+        model: a decoder with a language-model head; put into evaluation mode.
+        tokenizer: its tokenizer; without one, chunks have ids and no text, and stop strings are not known.
+    """
+
+    def __init__(self, model: Any, tokenizer: Any = None) -> None:
+        self.model = model.eval()
+        self.tokenizer = tokenizer
+        self.context = int(getattr(model.config, "max_position_embeddings", 0) or 2**31)
+        self._cancelled: set[int] = set()
+        self._lock = threading.Lock()
+
+    def cancel(self, request: int) -> None:
+        with self._lock:
+            self._cancelled.add(request)
+
+    def stream(self, requests: Sequence[Request]) -> Iterator[Chunk]:
+        """Chunks as they come; requests of like length are written together, ``ROWS`` at a time."""
+        checked(requests, self.context)
+        with self._lock:
+            self._cancelled.clear()
+        order = sorted(range(len(requests)), key=lambda place: len(requests[place].prompt))
+        for start in range(0, len(order), ROWS):
+            yield from self._batch([self._going(place, requests[place]) for place in order[start : start + ROWS]])
+
+    def _going(self, place: int, request: Request) -> _Going:
+        assert self.tokenizer is not None or not (request.stop or request.grammar), "a tokenizer is needed for these"
+        stream = None if self.tokenizer is None else TextStream(self.tokenizer, request.stop)
+        random = torch.Generator().manual_seed(request.sampling.seed)
+        grammar = None if request.grammar is None else held(self.tokenizer, request.grammar)
+        return _Going(place, request, random, stream, grammar)
+
+    @torch.inference_mode()
+    def _batch(self, going: list[_Going]) -> Iterator[Chunk]:
+        from transformers import DynamicCache
+
+        device = next(self.model.parameters()).device
+        prompts = [one.request.prompt for one in going]
+        longest = max(map(len, prompts))
+        ids = torch.zeros(len(prompts), longest, dtype=torch.long)
+        mask = torch.zeros_like(ids)
+        for row, prompt in enumerate(prompts):  # to the right, so that all go on at the same column
+            ids[row, longest - len(prompt) :] = torch.tensor(prompt)
+            mask[row, longest - len(prompt) :] = 1
+        ids, mask = ids.to(device), mask.to(device)
+        positions = (mask.cumsum(1) - 1).clamp(min=0)
+        cache = DynamicCache(config=self.model.config)
+        while going:
+            answer = self.model(
+                input_ids=ids,
+                attention_mask=mask,
+                position_ids=positions,
+                cache=cache,
+                use_cache=True,
+                logits_to_keep=1,
+            )
+            tokens, logprobs = self._next(answer.logits[:, -1].float().cpu(), going)
+            chunks = self._added(going, tokens, logprobs)
+            yield from chunks
+            alive = [row for row, chunk in enumerate(chunks) if chunk.finish is None]
+            if len(alive) < len(going):
+                if not alive:
+                    return
+                rows = torch.tensor(alive, device=device)
+                cache.batch_select_indices(rows)
+                going = [going[row] for row in alive]
+                mask, positions = mask[rows], positions[rows]
+                tokens = tokens[torch.tensor(alive)]
+            ids = tokens[:, None].to(device)
+            mask = torch.cat([mask, mask.new_ones(len(going), 1)], dim=1)
+            positions = positions[:, -1:] + 1
+
+    def _next(self, logits: Tensor, going: Sequence[_Going]) -> tuple[Tensor, list[float | None]]:
+        """The next token of each row, and the log-probability of those whose requests ask for it."""
+        allowed = logits
+        if any(one.held is not None for one in going):
+            allowed = logits.clone()
+            for row, one in enumerate(going):
+                if one.held is not None:
+                    one.held.forbid(allowed[row])
+        tokens = chosen(
+            allowed,
+            [one.request.sampling for one in going],
+            [one.random for one in going],
+            [one.request.prompt for one in going],
+            [one.ids for one in going],
+        )
+        told: list[float | None] = [
+            float(logits[row].log_softmax(-1)[tokens[row]]) if one.request.logprobs else None
+            for row, one in enumerate(going)
+        ]
+        return tokens, told
+
+    def _added(self, going: Sequence[_Going], tokens: Tensor, logprobs: Sequence[float | None]) -> list[Chunk]:
+        with self._lock:
+            cancelled = set(self._cancelled)
+        return [
+            Chunk(one.place, "", finish="cancelled") if one.place in cancelled else one.add(int(token), logprob)
+            for one, token, logprob in zip(going, tokens, logprobs, strict=True)
+        ]
