@@ -34,6 +34,7 @@ PEER = (
 HERE = Path(__file__).parent
 OURS = {
     "packed fp32": "fp32",
+    "packed bf16 (Scorer's)": "bf16",
     "packed int8 (Scorer's)": "int8",
     "packed int8, 8 bits of the inputs": "int8 bits",
     "packed int8, onednn.qlinear": "qlinear",
@@ -116,7 +117,7 @@ def ours(args: argparse.Namespace) -> None:
         int8.halved = lambda: False  # type: ignore[assignment]
     if args.way in ("qlinear", "rows"):
         int8._forward_of = _QLINEAR[args.way]
-    scorer = Scorer(found.model, precision="fp32" if args.way == "fp32" else "int8", budget=BUDGET)
+    scorer = Scorer(found.model, precision=args.way if args.way in ("fp32", "bf16") else "int8", budget=BUDGET)
     question = found.task.question()
 
     def ask(ids: np.ndarray) -> np.ndarray:

@@ -122,7 +122,7 @@ def measured(name: str, checkpoint: Path, attacks: tuple[str, ...], examples: in
     some = subject.task.encode(
         rows.select(range(min(WEIGHED, len(rows)))), subject.tokenizer, subject.limit, "truncate"
     )
-    rough, why = roughly(subject, some.examples)
+    rough, why = roughly(subject, some.examples, searched=len(rows))
     for each in attacks:
         if each in kept:
             continue

@@ -93,3 +93,25 @@ def test_int8_is_tried_where_bf16_does_not_pay(subject: Subject, monkeypatch: py
         None,
         "bf16 gives another answer to 9 of 100 texts; int8 gives another answer to 9 of 100 texts",
     )
+
+
+def test_compiling_is_tried_first_where_many_texts_are_searched(
+    subject: Subject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[str] = []
+
+    def weigh(subject: Subject, examples: object, lower: Scorer) -> Weighed:
+        tried.append(lower.precision)
+        return Weighed(lower.precision, 100, 0, 3.0)
+
+    monkeypatch.setattr(rough, "weigh", weigh)
+    monkeypatch.setattr(rough, "can_compile", lambda model: True)
+    monkeypatch.setattr(rough, "Compiled", lambda model, texts: model)
+    few, _ = roughly(subject, examples(subject), searched=rough.COMPILED_FROM - 1)
+    many, _ = roughly(subject, examples(subject), searched=rough.COMPILED_FROM)
+    assert few is not None
+    assert many is not None
+    assert (few.scorer.precision, many.scorer.precision) == ("bf16", "compiled")
+    assert tried == ["bf16", "compiled"]
+    monkeypatch.setattr(rough, "can_compile", lambda model: False)
+    assert roughly(subject, examples(subject), "compiled")[1].startswith("only a BERT")

@@ -74,11 +74,15 @@ def exported(args: argparse.Namespace) -> Path:
 
 
 def by_onnxruntime(args: argparse.Namespace) -> Ask:
+    import onnx
     import onnxruntime
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     path = exported(args)
     if args.way == "ort8":
+        model = onnx.load(str(path))
+        del model.graph.value_info[:]  # the exporter's shapes are in the way of the quantiser's own
+        onnx.save(model, str(path))
         small = path.with_suffix(".int8.onnx")
         quantize_dynamic(path, small, weight_type=QuantType.QInt8, per_channel=True, reduce_range=not vnni())
         path = small

@@ -199,7 +199,8 @@ def _lowered(prepared: Prepared, plan: Plan) -> Prepared:
     subject = prepared.subject
     some = prepared.rows.select(range(min(WEIGHED, plan.examples or WEIGHED, len(prepared.rows))))
     examples = subject.task.encode(some, subject.tokenizer, subject.limit, "truncate").examples
-    rough, why = roughly(subject, examples, plan.precision)
+    searched = min(plan.examples or len(prepared.rows), len(prepared.rows))
+    rough, why = roughly(subject, examples, plan.precision, searched=searched)
     return replace(prepared, rough=rough, why=why)
 
 

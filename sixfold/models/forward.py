@@ -280,7 +280,11 @@ _ROW_HEADS = {
 def can_pack(model: nn.Module) -> bool:
     """Whether the model's family is one that this module packs."""
     config: Any = model.config
-    return config.model_type in _ROW_HEADS and config._attn_implementation in ("sdpa", PACKED)
+    return (
+        not hasattr(model, "row_logits")
+        and config.model_type in _ROW_HEADS
+        and config._attn_implementation in ("sdpa", PACKED)
+    )
 
 
 @contextmanager
@@ -369,6 +373,8 @@ def token_logits(model: Any, flat: Flat) -> Tensor:
 
 def row_logits(model: Any, flat: Flat) -> Tensor:
     """[rows, outputs] of a model with one head a row."""
+    if hasattr(model, "row_logits"):  # compiled (compiled.py)
+        return model.row_logits(flat)
     if can_pack(model):
         with _packed(model), _without_last_layer(model):
             hidden = model.base_model(**_packed_inputs(model, flat), **_cacheless(model)).last_hidden_state[0]

@@ -10,20 +10,24 @@ from __future__ import annotations
 import statistics
 import time
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from sixfold.data.examples import Examples
 from sixfold.models.bf16 import in_bf16
+from sixfold.models.compiled import Compiled, can_compile
 from sixfold.models.int8 import can_int8
 from sixfold.score.scorer import Precision, Scorer
 from sixfold.score.subject import Subject
 from sixfold.tasks.text_classification import LabelPrediction
 
-Rough = Literal["bf16", "int8"]
-"""In the order in which they are tried. int8 rounds a whole batch by one scale, and was measured fast on batches of one
-shape but twice as slow as fp32 in an attack, whose batches all differ (``docs/results.md``)."""
+Rough = Literal["compiled", "bf16", "int8"]
+"""In the order in which they are tried. ``compiled`` is int8 by OpenVINO. int8 without it rounds a whole batch by one
+scale, and was measured fast on batches of one shape but twice as slow as fp32 in an attack, whose batches all differ
+(``docs/results.md``)."""
 ROUNDS = 3
 """Times that both are run, in turns."""
+COMPILED_FROM = 300
+"""Texts to be searched from which it pays to compile, which takes as long as some thousand questions."""
 LEAST_GAIN = 1.5
 """At this, texts on which nothing is found may be a third of all."""
 MOST_FLIPS = 0.02
@@ -85,23 +89,36 @@ def _answers(subject: Subject, scorer: Scorer, examples: Examples) -> list[tuple
 
 
 def roughly(
-    subject: Subject, examples: Examples, wanted: Rough | Literal["auto"] = "auto"
+    subject: Subject, examples: Examples, wanted: Rough | Literal["auto"] = "auto", *, searched: int | None = None
 ) -> tuple[Subject | None, str]:
     """The subject that searches should ask first, if that proves to pay, and why or why not.
 
     Args:
         examples: some of those that will be searched, encoded by the subject's task.
         wanted: a precision; ``auto``: the first that pays.
+        searched: how many will be searched; as many as there are examples unless given.
     """
     exact = subject.scorer
     if not can_int8(exact.model):
         return None, "a lower precision is for models on the CPU and in fp32"
     refusals = []
+    few = (len(examples) if searched is None else searched) < COMPILED_FROM
     for precision in get_args(Rough) if wanted == "auto" else (wanted,):
-        model = in_bf16(exact.model) if precision == "bf16" else exact.model
+        if precision == "compiled" and wanted == "auto" and (few or not can_compile(exact.model)):
+            continue  # not worth a word: the others are tried
+        if precision == "compiled" and not can_compile(exact.model):
+            return None, "only a BERT that classifies can be compiled, with openvino and nncf installed"
+        model = _lowered(exact.model, precision, examples)
         weighed = weigh(subject, examples, Scorer(model, precision=precision, budget=exact.budget))
         if weighed.refusal is None:
             lower = Scorer(model, precision=precision, budget=exact.budget, cache=exact.cache, identity=exact.identity)
             return replace(subject, scorer=lower), weighed.reason
         refusals.append(weighed.refusal)
     return None, "; ".join(refusals)
+
+
+def _lowered(model: Any, precision: Rough, examples: Examples) -> Any:
+    """The model that answers at a precision."""
+    if precision == "bf16":
+        return in_bf16(model)
+    return Compiled(model, list(examples.ragged("input_ids"))) if precision == "compiled" else model

@@ -25,7 +25,7 @@ from sixfold.score.cache import Cache, Identity, row_keys
 from sixfold.score.ledger import Ledger
 from sixfold.tasks.contract import Ask, Limits
 
-Precision = Literal["fp32", "bf16", "int8"]
+Precision = Literal["fp32", "bf16", "int8", "compiled"]
 
 BUDGETS = {"cpu": 2048}
 """Tokens computed at once: matrices large enough to be fast, activations small enough to stay near the core.
@@ -41,7 +41,8 @@ class Scorer:
 
     Args:
         model: in evaluation mode or not; it is put into it.
-        precision: of matrix products. In ``int8`` (``models/int8.py``) an answer hangs a little on its batch.
+        precision: of matrix products. In ``int8`` (``models/int8.py``) an answer hangs a little on its batch;
+            ``compiled`` says that the model is one of ``models/compiled.py``.
         budget: tokens computed at once; bounds memory. By the model's device unless given.
         progress: told the number of examples done after each batch.
         cache: answers of earlier calls. Not for a model whose weights change.
@@ -108,13 +109,14 @@ class Scorer:
 
     def _computed(self, examples: Examples, which: NDArray[np.int64], ask: Ask) -> list[NDArray]:
         """The model's answers to the examples at ``which``, in that order."""
-        packed = can_pack(self.model)
+        model = getattr(self.model, "exact", self.model) if ask.gradients else self.model
+        packed = can_pack(model)
         lengths = examples.lengths[which]
         answers: list[Any] = [None] * len(which)
         with self._ready(ask), self._rounding():
             for indices in sorted_batches(lengths, self.budget, packed=packed):
                 batch = self._moved(ask.collate(examples.take(which[indices])))
-                for index, answer in zip(indices.tolist(), ask.read(self.model, batch), strict=True):
+                for index, answer in zip(indices.tolist(), ask.read(model, batch), strict=True):
                     answers[index] = answer
                 self._note(lengths[indices], packed=packed)
         return answers
