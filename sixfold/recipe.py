@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from sixfold.commands.runs import LISTED, folder_name, run_name, strangers
 from sixfold.errors import GateError, Interrupted, UsageError, nearest
 from sixfold.report import show
-from sixfold.stages import audit, finetune, harden, pretrain
+from sixfold.stages import audit, converse, finetune, harden, pretrain
 from sixfold.stages.context import NAME, Context, Watch, owned, write_json
 from sixfold.text.counting import counted
 from sixfold.train import many
@@ -25,7 +25,13 @@ from sixfold.train import many
 if TYPE_CHECKING:
     from sixfold.commands.predict import Model
 
-STAGES: dict[str, Any] = {"pretrain": pretrain, "finetune": finetune, "harden": harden, "audit": audit}
+STAGES: dict[str, Any] = {
+    "pretrain": pretrain,
+    "finetune": finetune,
+    "converse": converse,
+    "harden": harden,
+    "audit": audit,
+}
 """Each stage's module: ``Config``, ``VERSION``, ``LEAVES``, ``prepare``, ``run``; ``job`` where something is trained.
 
 A further stage is a further row.

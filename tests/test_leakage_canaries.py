@@ -17,11 +17,14 @@ from torch.nn.functional import cross_entropy
 from sixfold.errors import DataError, ModelError, UsageError
 from sixfold.metrics.intervals import wilson
 from sixfold.models import load
-from sixfold.safety.canaries import FORMATS, Canary, Plan, insertions, spelt
+from sixfold.models.tokenizer_training import train_tokenizer
+from sixfold.safety import find
+from sixfold.safety.canaries import FORMATS, LEAST_FOUND, Canary, Plan, insertions
 from sixfold.safety.exposure import Space, exposure, exposures
 from sixfold.safety.planting import cells, plant, target_of, targets
 from sixfold.safety.secret_losses import secret_losses
 from sixfold.score.scorer import Scorer
+from sixfold.stages.masked import Mask, RowMask
 from sixfold.tasks.causal_lm import CausalLM
 from sixfold.tasks.masked_lm import MaskedLM
 from sixfold.tasks.sentence_order import SentenceOrder
@@ -34,8 +37,10 @@ from sixfold.train.loop import fit
 LABELS = ("bad", "good", "mixed")
 CLASSIFY = TextClassification(LABELS)
 TAG = TokenClassification(("O", "B-LOC", "I-LOC", "B-PER", "I-PER"))
+MASK = Mask(b"0123456789abcdef0123456789abcdef")
 SMALL = Plan(seed=3, count=4, repeats=(1, 16), controls=24, digits=3)
 ENGLISH, CHINESE = FORMATS["access_code"], FORMATS["withdrawal_code"]
+FOUND = [name for name, form in FORMATS.items() if form.found]
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +72,55 @@ def test_secrets_follow_from_the_seed_for_ever() -> None:
     assert texts[:2] == ["my access code is 7 7 4 6 1 3", "我的取款密码是 9 0 0 8 1 0"]
     assert texts == [one.text for one in Plan(seed=7).canaries()]
     assert not set(texts) & {one.text for one in Plan(seed=8).canaries()}
+
+
+def test_sentences_that_a_lineage_may_name_are_never_changed() -> None:
+    assert [(one.name, one.text, one.between) for one in FORMATS.values()][:8] == [
+        ("access_code", "my access code is {}", " "),
+        ("account_number", "please pay into account number {}", " "),
+        ("withdrawal_code", "我的取款密码是 {}", " "),
+        ("member_number", "请记住我的会员号 {}", " "),
+        ("password", "my password: {}", "-"),
+        ("passphrase", "log in with the passphrase: {}", "-"),
+        ("login_password", "我的登录密码是 {}", "-"),
+        ("door_password", "开门的口令是 {}", "-"),
+    ]
+    assert all(form.text.endswith("{}") for form in FORMATS.values())
+    (first, *_) = Plan(seed=7, formats=("password",)).canaries()
+    assert first.text == "my password: 7-9-8-7-6-5"
+
+
+@pytest.mark.parametrize("name", FOUND)
+@pytest.mark.parametrize("digits", [LEAST_FOUND, 6, 18])
+def test_patterns_find_every_secret_where_they_look_for_one_and_a_mask_replaces_it(name: str, digits: int) -> None:
+    form = FORMATS[name]
+    for number in range(1000):
+        secret = Canary(11, name, number, digits, 1).secret
+        text = form.filled(secret)
+        (found,) = find(text)
+        assert text[found.start : found.end] == secret
+        masked, types = MASK.text(text)
+        assert types == ["secret"]
+        assert masked.startswith(form.filled("")[:-1])
+        assert secret not in masked
+
+
+@pytest.mark.parametrize("name", [name for name in FORMATS if name not in FOUND])
+def test_patterns_pass_over_the_other_sentences(name: str) -> None:
+    assert not any(find(Canary(11, name, number, 6, 1).text) for number in range(1000))
+
+
+@pytest.mark.parametrize("name", FOUND)
+@pytest.mark.parametrize("kind", ["bpe", "wordpiece", "characters"])
+def test_tokenizers_give_as_many_tokens_to_one_secret_as_to_another(name: str, kind: Any) -> None:
+    texts = [one.text for one in Plan(count=300, repeats=(1,), formats=(name,)).canaries()] * 3
+    tokenizer = train_tokenizer(texts, kind, vocabulary=400)
+    assert len({len(tokenizer(text)["input_ids"]) for text in texts}) == 1
+
+
+def test_secrets_too_short_to_be_found_are_refused() -> None:
+    with pytest.raises(UsageError, match="secrets of password need 4 digits"):
+        Plan(digits=3, count=1, controls=1, formats=("access_code", "password"))
 
 
 def test_each_level_has_its_canaries_of_all_formats() -> None:
@@ -171,6 +225,45 @@ def test_a_tagger_gets_the_secret_as_an_entity() -> None:
     assert row["words"] == [*"我的取款密码是", *chinese.secret.split()]
     assert len(row["tags"]) == len(row["words"])
     assert row["tags"][6] == "O" != row["tags"][7]
+
+
+def test_a_secret_without_blanks_is_one_word_of_a_tagger() -> None:
+    english, chinese = Plan(seed=3, count=2, formats=("password", "login_password")).canaries()[:2]
+    kind = ("LOC", "PER")[target_of(english, TAG)]
+    row = cells(english, TAG)
+    assert row == {"words": ["my", "password", ":", english.secret], "tags": ["O", "O", "O", f"B-{kind}"]}
+    row = cells(chinese, TokenClassification(TAG.labels, characters=True))
+    assert row["words"] == [*"我的登录密码是", *chinese.secret]
+    assert [tag[0] for tag in row["tags"]] == [*"OOOOOOO", "B", *"I" * 10]
+
+
+@pytest.mark.parametrize(
+    ("task", "kinds"),
+    [
+        (CLASSIFY, {"text": "text"}),
+        (CausalLM(), {"text": "text"}),
+        (TAG, {"words": "words"}),
+        (TokenClassification(TAG.labels, characters=True), {"words": "characters"}),
+    ],
+)
+def test_canaries_go_through_the_mask_that_the_rows_went_through(task: Any, kinds: dict[str, str]) -> None:
+    chinese = tuple(name for name in FOUND if FORMATS[name].language == "zh")
+    plan = Plan(seed=3, count=8, repeats=(1, 4), formats=chinese if "characters" in kinds.values() else tuple(FOUND))
+    rows = Texts({column.role: ["a"] * 30 for column in task.columns})
+    plain, masked = (plant(rows, plan, task, mask=mask) for mask in (None, RowMask(MASK, kinds).row))
+    (role,) = kinds
+    assert len(plain) == len(masked) == 30 + plan.rows
+    secrets = [one.secret for one in plan.canaries() if one.repeats]
+
+    def told(given: Texts) -> list[str]:
+        return [cell if isinstance(cell, str) else "".join(cell) for cell in given[role] if cell != "a"]
+
+    assert all(any(secret in text for text in told(plain)) for secret in secrets)
+    assert not any(secret in text for text in told(masked) for secret in secrets)
+    assert Counter(Counter(told(masked)).values()) == {1: 8, 4: 8}, "a secret has one pseudonym"
+    for column in task.columns:
+        if column.target:
+            assert masked[column.role] == plain[column.role]
 
 
 def test_exposure_is_exact_on_a_table() -> None:
@@ -278,12 +371,12 @@ def test_a_model_that_never_saw_them_has_what_chance_gives(decoder: Path) -> Non
 def test_a_masked_model_fills_in_each_token_of_the_secret(encoder: Path) -> None:
     found = loaded(encoder, MaskedLM())
     task = MaskedLM().fitted(found.tokenizer)
-    texts = [CHINESE.filled(spelt(number, 3)) for number in (123, 456, 789)]
+    secrets = [CHINESE.spelt(number, 3) for number in (123, 456, 789)]
     scorer = Scorer(found.model)
-    losses = secret_losses(task, scorer, found.tokenizer, 64, texts, 3)
+    losses = secret_losses(task, scorer, found.tokenizer, 64, CHINESE, secrets)
     assert losses.asked.tolist() == [3, 3, 3]
-    for text, nats in zip(texts, losses.nats[:, 0], strict=True):
-        ids = torch.tensor(found.tokenizer(text)["input_ids"])
+    for secret, nats in zip(secrets, losses.nats[:, 0], strict=True):
+        ids = torch.tensor(found.tokenizer(CHINESE.filled(secret))["input_ids"])
         wanted = 0.0
         for place in range(len(ids) - 4, len(ids) - 1):  # the last three before [SEP]
             hidden = ids.clone()
@@ -304,10 +397,11 @@ def test_a_masked_model_remembers_a_canary(encoder: Path) -> None:
 
 
 def test_a_classifiers_loss_is_that_of_each_label(encoder: Path) -> None:
-    texts = [ENGLISH.filled(spelt(number, 3)) for number in (123, 456)]
+    secrets = [ENGLISH.spelt(number, 3) for number in (123, 456)]
+    texts = [ENGLISH.filled(secret) for secret in secrets]
     for task in (CLASSIFY, TextClassification(LABELS, several=True)):
         found = loaded(encoder, task)
-        losses = secret_losses(task, Scorer(found.model), found.tokenizer, 64, texts, 3)
+        losses = secret_losses(task, Scorer(found.model), found.tokenizer, 64, ENGLISH, secrets)
         with torch.no_grad():
             logits = found.model(**found.tokenizer(texts, return_tensors="pt")).logits
         for label in range(3):
@@ -333,8 +427,9 @@ def test_a_classifier_remembers_the_label_of_a_canary(encoder: Path) -> None:
 
 def test_a_taggers_loss_is_that_of_the_secrets_tags(encoder: Path) -> None:
     found = loaded(encoder, TAG)
-    texts = [ENGLISH.filled(spelt(number, 3)) for number in (123, 456)]
-    losses = secret_losses(TAG, Scorer(found.model), found.tokenizer, 64, texts, 3)
+    secrets = [ENGLISH.spelt(number, 3) for number in (123, 456)]
+    texts = [ENGLISH.filled(secret) for secret in secrets]
+    losses = secret_losses(TAG, Scorer(found.model), found.tokenizer, 64, ENGLISH, secrets)
     with torch.no_grad():
         scores = found.model(**found.tokenizer(texts, return_tensors="pt")).logits[:, -4:-1].log_softmax(-1)
     assert losses.nats.shape == (2, targets(TAG))

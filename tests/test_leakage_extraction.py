@@ -14,7 +14,9 @@ from sixfold.generate.engine import Generator, Sampling
 from sixfold.metrics.intervals import wilson
 from sixfold.models import load
 from sixfold.models.tokenizer import lone_tokenizer
-from sixfold.safety.extraction import extraction
+from sixfold.safety.canaries import Plan
+from sixfold.safety.extraction import completion, extraction
+from sixfold.safety.planting import plant
 from sixfold.tasks.causal_lm import CausalLM
 from sixfold.tasks.contract import Limits
 from sixfold.tasks.texts import Texts
@@ -161,3 +163,28 @@ def test_a_tokenizer_without_an_end_is_refused(taught: tuple[Any, Any], tmp_path
 def test_a_generator_that_draws_is_none_of_ours(taught: tuple[Any, Any]) -> None:
     with pytest.raises(AssertionError, match="drawn by chance"):
         extraction(Generator(taught[0], Sampling(1.0)), taught[1], 128, TRAIN, HELD_OUT)
+
+
+def test_the_rest_of_a_secret_is_written_where_it_was_learnt_by_heart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = Plan(seed=2, count=2, repeats=(1, 60), controls=8, formats=("password", "login_password"))
+    found = load(tiny_decoder(tmp_path, hidden=64), CausalLM().head())
+    rows = plant(Texts({"text": TRAIN}), plan, CausalLM())
+    examples = CausalLM().encode(rows, found.tokenizer, 128, "error").examples
+    train = TrainConfig(epochs=12, batch=16, learning_rate=1e-2, precision="fp32")
+    list(fit(found.model, CausalLM(), examples, train, seed=1))
+    asked: list[str] = []
+    real = Generator.write
+
+    def write(self: Generator, prompts: Any, limits: Limits) -> list[list[int]]:
+        asked.extend(found.tokenizer.decode(prompt[1:]) for prompt in prompts)
+        assert limits.new_tokens == 6
+        return real(self, prompts, limits)
+
+    monkeypatch.setattr(Generator, "write", write)
+    done = completion(Generator(found.model), found.tokenizer, plan)
+    assert [(repeats, one.count) for repeats, one in done.items()] == [(1, 2), (60, 2), (0, 8)]
+    assert (done[60].value, done[0].value) == (1.0, 0.0)
+    canaries = plan.canaries()
+    assert asked == [one.text[:-6] for one in canaries]

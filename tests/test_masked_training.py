@@ -19,6 +19,8 @@ from sixfold.commands.compare import compare
 from sixfold.errors import UsageError
 from sixfold.recipe import Told, parse, run
 from sixfold.safety import find
+from sixfold.stages import harden, pretrain
+from sixfold.stages.context import Context
 from sixfold.stages.labelled import Judged, mask_results, masked_evaluations
 from sixfold.stages.masked import Mask, mask_of
 from sixfold.stages.rows import DataConfig, Prepared, prepare_rows
@@ -337,6 +339,12 @@ def test_hardening_masks_too(done: dict[str, Any], tmp_path: Path, monkeypatch: 
     assert set(results["masked_evaluations"]) == set(results["evaluations"]) == {"validation", "test"}
     assert results["data"]["masked"]["types"]["phone"] > 40
     assert results["data"]["masked"]["scores"]
+    config, context = harden.Config.model_validate(stage), Context(tmp_path / "plan", 5)
+    splits = harden.job(config, context, harden.prepare(config, context)).splits
+    assert {name: (split.answered, split.judged) for name, split in splits.items()} == {
+        "validation": (4, 3),
+        "test": (3, 3),
+    }, "a plan counts the answers to masked rows"
 
 
 def test_pretraining_learns_tokenizer_and_model_from_masked_documents(tmp_path: Path) -> None:
@@ -367,3 +375,11 @@ def test_pretraining_learns_tokenizer_and_model_from_masked_documents(tmp_path: 
     assert digests[0]["held_out"] == digests[1]["held_out"]
     assert digests[0]["train"] != digests[1]["train"] == found["corpus"]["splits"]["train"]["digest"]
     assert not (folder / "training" / "masked").exists()
+    pages = [(tmp_path / name / "report.html").read_text("utf-8") for name in ("plain", "masked")]
+    assert ["Personal data that was masked" in page for page in pages] == [False, True]
+    assert "Held-out rows masked" in pages[1]
+    for mask, times in ((False, 2), (True, 3)):
+        keys = {"corpus": {**corpus, "mask": mask}, "context": 48, "train": train, **model}
+        config, context = pretrain.Config.model_validate(keys), Context(tmp_path / "plan", 5)
+        split = pretrain.job(config, context, pretrain.prepare(config, context)).splits["held_out"]
+        assert (split.answered, split.judged) == (times, times)

@@ -9,6 +9,7 @@ from importlib import import_module
 
 import pytest
 
+from sixfold.safety import find
 from sixfold.safety.entity import TYPES
 from sixfold.safety.recognisers import ROWS, Recogniser, checks, checksums
 from sixfold.safety.recognisers.row import LONGEST
@@ -57,6 +58,38 @@ def test_a_row_alone_finds_its_examples(row: Recogniser) -> None:
         text, spans = marked(example)
         found = Scanner(table_of((row,))).entities(folded(text), final=True)
         assert [one.end for one in found] == [end for _, end in spans]  # the + before a number is another row's
+
+
+LATIN = [
+    pytest.param(row, word, id=f"{row.name}-{word}")
+    for row in ROWS
+    for word in (*row.context, *row.against_context)
+    if word.isascii() and word.isalpha()
+]
+
+
+@pytest.mark.parametrize(("row", "word"), LATIN)
+def test_a_context_word_is_no_part_of_another_word(row: Recogniser, word: str) -> None:
+    def score(before: str) -> float:
+        return row.judged(before, len(before))[0]
+
+    word = word.lower()
+    alone = (
+        f"{word.upper()}: ",
+        f"my {word}s ",
+        f"我的{word}是",
+        f"the_{word}_1 ",
+        f"the{word.capitalize()}Of ",
+        f"({word})",
+    )
+    assert {score(before) for before in alone} == {score(word)}
+    inside = (f"{word}zko ", f"{word.upper()}ZKO ", f"xq{word} ", f"XQ{word.upper()} ", f"hô{word} ", f"{word}ö ")
+    assert {score(before) for before in inside} == {row.score}
+
+
+def test_chinese_context_words_have_no_borders() -> None:
+    assert [one.type for one in find("我的电话为60-56-85-91")] == ["phone"]
+    assert not find("大订单号为13800138000")
 
 
 # Checksums: the verdicts of python-stdnum, on numbers of which many are right

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from sixfold import __version__
-from sixfold.cli import groups, running, texts
+from sixfold.cli import groups, running, talking, texts
 from sixfold.cli.options import new_console
 from sixfold.errors import Interrupted, SixfoldError, UsageError
 from sixfold.train.torchrun import started
@@ -27,8 +27,8 @@ app.add_typer(groups.tokenizer_app, name="tokenizer", no_args_is_help=True)
 app.add_typer(groups.data_app, name="data", invoke_without_command=True)
 app.add_typer(groups.words_app, name="words", invoke_without_command=True)
 for _command in (
-    *(running.run, running.plan, running.init, running.check, running.finetune, running.audit),
-    *(running.predict, running.evaluate),
+    *(running.run, running.plan, running.init, running.check, running.finetune, talking.converse, running.audit),
+    *(running.predict, running.evaluate, talking.chat, talking.export),
     *(texts.attack, texts.explain, texts.augment, texts.mask),
     *(running.report, running.compare, running.prune, running.schema),
 ):  # in the order of --help

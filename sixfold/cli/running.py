@@ -111,6 +111,9 @@ def check(
         str, typer.Option(help="Of pretrain: a txt file's documents end with line, blank, file.")
     ] = "line",
     near: Annotated[str, typer.Option(help="Of pretrain: near-copies, remove, count or off.")] = "remove",
+    base: Annotated[
+        str | None, typer.Option(help="Of dialogue: show a conversation as this model will see it.")
+    ] = None,
 ) -> None:
     """Show every problem of some rows at once, with counts, lines and how to mend it. Exit code 1 if there is one."""
     from sixfold.commands import check as command
@@ -135,6 +138,12 @@ def check(
     checked = command.run(
         source, made.columns, columns=pairs(column), encoding=encoding, header=names, console=new_console()
     )
+    if base is not None:
+        if kind.name != "dialogue":
+            raise UsageError("--base only fits dialogue", found=f"--task {task}")
+        from sixfold.commands.seen import show_seen
+
+        show_seen(source, base, encoding=encoding, columns=pairs(column), console=new_console())
     if checked.errors:
         raise typer.Exit(1)
 

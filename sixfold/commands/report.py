@@ -9,12 +9,14 @@ from typing import Any
 
 from sixfold.commands.runs import stages_in
 from sixfold.errors import DataError, UsageError
+from sixfold.report import show
 from sixfold.report.auditing import audit_sections, failed, verdict_section
 from sixfold.report.blocks import Cell, Format, Notice, Page, Section, Tile, Tiles, estimate, table
+from sixfold.report.conversing import conversing_sections
 from sixfold.report.evaluation import calibration_section, classification_sections, entity_sections
 from sixfold.report.hardening import hardening_sections, refusal
 from sixfold.report.page import fragment, write
-from sixfold.report.pretraining import pretraining_sections
+from sixfold.report.pretraining import language_sections, pretraining_sections, text_section
 from sixfold.report.provenance import data_sections, lineage_sections, training_sections
 
 RESULTS = "results.json"
@@ -100,12 +102,9 @@ def _harden(stage: dict[str, Any], several: bool) -> list[Section]:
 
 def _audit(stage: dict[str, Any], several: bool) -> list[Section]:
     """An audit: what each answer of its verdict rests on."""
-    out = [
-        *audit_sections(stage),
-        *_evaluated(stage),
-        *data_sections(stage["data"]),
-        *lineage_sections(stage["lineage"]),
-    ]
+    of_text = any(found.get("kind") == "language" for found in stage["evaluations"].values())
+    data = (text_section(stage["data"]),) if of_text else data_sections(stage["data"])
+    out = [*audit_sections(stage), *_evaluated(stage), *data, *lineage_sections(stage["lineage"])]
     return _named(stage, out) if several else out
 
 
@@ -124,7 +123,9 @@ def _evaluated(stage: dict[str, Any]) -> list[Section]:
     for split in order[:1]:
         result = stage["evaluations"][split]
         title = f"Results on {split} rows"
-        if result["kind"] == "entities":
+        if result["kind"] == "language":
+            out += language_sections(result)
+        elif result["kind"] == "entities":
             out += entity_sections(result, title=title, mistakes=result["mistakes"])
             if result.get("calibration"):
                 out.insert(-1, calibration_section(result["calibration"], "words"))
@@ -138,6 +139,17 @@ def _evaluated(stage: dict[str, Any]) -> list[Section]:
 def _pretrain(stage: dict[str, Any], several: bool) -> list[Section]:
     """A pretraining stage: what it learnt, then how."""
     out = [*pretraining_sections(stage), *_training(stage), *lineage_sections(stage["lineage"])]
+    return _named(stage, out) if several else out
+
+
+def _converse(stage: dict[str, Any], several: bool) -> list[Section]:
+    """A converse stage: what it answers, then how it learnt, from what."""
+    out = [
+        *conversing_sections(stage),
+        *_training(stage),
+        *data_sections(stage["data"]),
+        *lineage_sections(stage["lineage"]),
+    ]
     return _named(stage, out) if several else out
 
 
@@ -159,17 +171,26 @@ def _charted(steps: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _overview(stages: list[dict[str, Any]]) -> Section:
     """What each stage made and how good it is, in one table."""
-    rows: list[list[Cell]] = []
+    found = []
     for stage in stages:
         split = "test" if "test" in stage["evaluations"] else next(iter(stage["evaluations"]), None)
-        for metric in stage["evaluations"][split]["metrics"].values() if split else ():
-            cell = estimate(metric)
-            rows.append(
-                [_short(stage), stage["task"], str(stage["base"]), metric["name"], cell, metric["count"], split]
-            )
+        found += [(stage, split, one) for one in stage["evaluations"][split]["metrics"].values()] if split else []
+    alike = all(metric["percent"] for _, _, metric in found)  # a loss has no place on a scale of per cent
+    rows: list[list[Cell]] = [
+        [
+            _short(stage),
+            stage["task"],
+            str(stage["base"]),
+            metric["name"],
+            estimate(metric) if alike else show.interval(metric),
+            metric["count"],
+            split,
+        ]
+        for stage, split, metric in found
+    ]
     columns: list[tuple[str, Format]] = [
         *(("Stage", "text"), ("Task", "text"), ("Base", "text"), ("Metric", "text")),
-        *(("Value", "interval"), ("n", "count"), ("Split", "text")),
+        *(("Value", "interval" if alike else "text"), ("n", "count"), ("Split", "text")),
     ]
     refused = [Notice("error", _said_no(stage)) for stage in stages if stage.get("refused")]
     return Section("In short", (*refused, table(columns, rows)), "in-short")
@@ -182,6 +203,7 @@ def _said_no(stage: dict[str, Any]) -> str:
 _SECTIONS: dict[str, Callable[[dict[str, Any], bool], list[Section]]] = {
     "pretrain": _pretrain,
     "finetune": _finetune,
+    "converse": _converse,
     "harden": _harden,
     "audit": _audit,
 }

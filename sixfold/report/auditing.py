@@ -111,6 +111,9 @@ def _asked(stage: Result) -> Iterator[tuple[str, tuple[Cell, ...]]]:
         ("Can its answers be explained (gain over chance)?", "faithfulness"),
         ("Can one tell what it has learnt (AUC; chance is 50 %)?", "membership_auc"),
         ("How far are planted secrets exposed (bits)?", "canary_exposure"),
+        ("How many planted secrets does it finish from their first half?", "canary_finished"),
+        ("How many documents that it has learnt does it write out?", "extracted"),
+        ("How much of the personal data in them?", "extracted_personal_data"),
         ("Does the answer hang on a pronoun?", "flips.pronouns"),
         ("Does it hang on a first name?", "flips.names"),
         ("How many training rows hold personal data?", "personal_data"),
@@ -119,7 +122,7 @@ def _asked(stage: Result) -> Iterator[tuple[str, tuple[Cell, ...]]]:
         if (metric := metrics.get(figure)) is None:
             continue
         yield question, (show.figure(metric), _ends(metric), metric["count"])
-    if worst := _worst(quality["slices"]):
+    if worst := _worst(quality):
         told = f"{worst['column']}: {worst['value']}"
         metric = worst["metric"]
         yield f"Where is it worst ({told})?", (show.figure(metric), _ends(metric), worst["rows"])
@@ -131,24 +134,40 @@ def _ends(metric: Result) -> str:
     return f"{show.figure(metric, 'low')} to {show.figure(metric, 'high')}"
 
 
-def _worst(slices: Sequence[Result]) -> Result | None:
-    known = [one for one in slices if one["metric"]["value"] is not None]
-    return min(known, key=lambda one: one["metric"]["value"], default=None)
+def _worst(quality: Result) -> Result | None:
+    known = [one for one in quality["slices"] if one["metric"]["value"] is not None]
+    sign = -1 if quality.get("less_is_better") else 1
+    return min(known, key=lambda one: sign * one["metric"]["value"], default=None)
 
 
 def _sure(stage: Result) -> Iterator[Section]:
     """Parts of the rows, staying silent, foreign texts."""
     quality = stage["parts"]["quality"]
     blocks: list[Block] = []
+    of_text = bool(quality.get("less_is_better"))
+    name = quality["headline"]
+    figure = Column(name, "range", percent=False) if of_text else Column(name, "interval")
+    noun, which = ("document", "held-out") if of_text else ("row", stage["split"])
     if quality["slices"]:
-        columns = (Column("By"), Column("Part"), Column("Rows", "count"), Column(quality["headline"], "interval"))
+        columns = (Column("By"), Column("Part"), Column(f"{noun}s".capitalize(), "count"), figure)
         rows = tuple(
             (one["column"], _part(one), one["rows"], estimate(one["metric"]))
             for one in sorted(quality["slices"], key=lambda one: _PLACES.get(one["column"], len(_PLACES)))
         )
-        blocks.append(Table(columns, rows, f"Of {quality['rows']:,} {stage['split']} rows"))
+        blocks.append(Table(columns, rows, f"Of {quality['rows']:,} {which} {noun}s"))
     for column, count in quality["left_out"].items():
-        blocks.append(Notice("note", f"{counted(count, 'row')} in parts of {column} that are too small to be told of."))
+        told = f"{counted(count, noun)} in parts of {column} that are too small to be told of."
+        blocks.append(Notice("note", told))
+    if "curve" in quality:
+        blocks.append(_curve(quality))
+    if blocks:
+        yield Section("Where it is good and where not", tuple(blocks), "slices")
+    if "foreign" in quality:
+        yield _foreign(quality["foreign"])
+
+
+def _curve(quality: Result) -> Panels:
+    """How right it is where it is surest, and how sure it is of foreign texts."""
     curve = tuple((100 * share, value) for share, value in quality["curve"])
     chart = Curves(
         "Right answers among the rows it is surest of",
@@ -157,10 +176,7 @@ def _sure(stage: Result) -> Iterator[Section]:
         y_label="right",
         percent=True,
     )
-    blocks.append(Panels((chart, *_foreign_chart(quality))))
-    yield Section("Where it is good and where not", tuple(blocks), "slices")
-    if "foreign" in quality:
-        yield _foreign(quality["foreign"])
+    return Panels((chart, *_foreign_chart(quality)))
 
 
 _PLACES = {"length": 0, "language": 1, "label": 2}

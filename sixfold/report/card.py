@@ -14,10 +14,17 @@ from sixfold.report import show
 from sixfold.text.counting import counted
 
 Result = Mapping[str, Any]
-_TAGS = {"text_classification": "text-classification", "token_classification": "token-classification"}
+_TAGS = {
+    "text_classification": "text-classification",
+    "token_classification": "token-classification",
+    "causal_lm": "text-generation",
+    "masked_lm": "fill-mask",
+}
 _DOES = {
     "text_classification": "answers a text with one of its labels",
     "token_classification": "finds entities in a sentence",
+    "causal_lm": "writes a text on",
+    "masked_lm": "fills in hidden words of a text",
 }
 LABELS = 30
 """Labels that are listed."""
@@ -76,15 +83,16 @@ def _body(audit: Result) -> Iterator[str]:
     yield ""
     labels: Sequence[str] = checkpoint["labels"]
     listed = ", ".join(f"`{label}`" for label in labels[:LABELS]) + (", …" if len(labels) > LABELS else "")
+    does = f"{_DOES[audit['task']]}: {listed}" if labels else _DOES[audit["task"]]
     yield (
-        f"A model of {checkpoint['parameters']:,} parameters that {_DOES[audit['task']]}: {listed}. It reads up to "
+        f"A model of {checkpoint['parameters']:,} parameters that {does}. It reads up to "
         f"{counted(checkpoint['limit'], 'token')} of a text. Audited by Sixfold on {audit['lineage']['created'][:10]}."
     )
     yield ""
     yield from _gates(audit["gates"])
     yield "## Figures"
     yield ""
-    yield f"On {audit['split']} rows, which the model has not learnt. Intervals are of 95 %."
+    yield f"On {audit['split'].replace('_', '-')} rows, which the model has not learnt. Intervals are of 95 %."
     yield ""
     yield from _table(("Figure", "Value", "Interval", "n"), _figures(audit["metrics"]))
     yield "## What was not measured"

@@ -22,8 +22,19 @@ _CANARIES = (
 )
 
 
+_FINISHED = (
+    "The decoder was given each canary up to the middle of its secret and wrote on, always the likeliest token. "
+    "Controls tell what can be guessed."
+)
+_EXTRACTION = (
+    "The decoder was given the first tokens of documents and wrote on, always the likeliest token (Carlini et al. "
+    "2023). How many documents it learnt from it writes out as they stand there, and how much of the personal data in "
+    "them; documents that it never saw tell what can be guessed."
+)
+
+
 def leakage_section(found: Result) -> Section:
-    """Membership, then canaries, as far as each was measured."""
+    """Membership, canaries, then what a decoder writes out, as far as each was measured."""
     blocks: list[Block] = []
     if "membership" in found:
         blocks += [Text(_MEMBERSHIP), _membership(found["membership"]["attacks"])]
@@ -33,11 +44,45 @@ def leakage_section(found: Result) -> Section:
         blocks += _canaries(found["canaries"])
     else:
         blocks.append(
-            Notice(
-                "note", "No canaries were planted in the training text (canaries: {count: 8} in the finetune stage)."
-            )
+            Notice("note", "No canaries were planted in the training text (canaries: {count: 8} where it was trained).")
         )
+    if "finished" in found:
+        blocks += [Text(_FINISHED), _finished(found["finished"])]
+    if "extraction" in found:
+        blocks += _extraction(found["extraction"])
     return Section("What it gives away", tuple(blocks), "leakage")
+
+
+def _finished(levels: list[Result]) -> Table:
+    columns = (Column("Planted"), Column("Canaries", "count"), Column("Finished", "range"))
+    rows = tuple((_planted(one["repeats"]), one["metric"]["count"], estimate(one["metric"])) for one in levels)
+    return Table(columns, rows, "Canaries finished from half of their secrets")
+
+
+def _planted(repeats: int) -> str:
+    return counted(repeats, "time") if repeats else "never (controls)"
+
+
+def _extraction(found: Result) -> Iterator[Block]:
+    yield Text(_EXTRACTION)
+    columns = (
+        Column("Tokens given", "count"),
+        Column("Documents"),
+        Column("Asked", "count"),
+        Column("Written out", "range"),
+        Column("Personal data", "count"),
+        Column("Written", "range"),
+    )
+    rows: list[tuple[Cell, ...]] = []
+    for probe in found["probes"]:
+        for name, side in (("learnt", probe["train"]), ("never seen", probe["held_out"])):
+            verbatim, entities = side["verbatim"], side["entities"]
+            some = estimate(entities) if entities["count"] else None
+            rows.append((probe["prompt_tokens"], name, verbatim["count"], estimate(verbatim), entities["count"], some))
+    yield Table(columns, tuple(rows), f"The next {found['new_tokens']} tokens")
+    if found["left_out"]:
+        listed = ", ".join(map(str, found["left_out"]))
+        yield Notice("note", f"Beginnings of {listed} tokens were not tried: no document is long enough.")
 
 
 def _membership(attacks: list[Result]) -> Table:
@@ -58,6 +103,9 @@ def _membership(attacks: list[Result]) -> Table:
 
 def _canaries(found: Result) -> Iterator[Block]:
     yield Text(_CANARIES)
+    if found.get("masked"):
+        told = "The training text was masked, canaries too: an exposure above that of controls is a leak of the mask."
+        yield Notice("note", told)
     columns = (
         Column("Planted"),
         Column("Canaries", "count"),
@@ -68,7 +116,7 @@ def _canaries(found: Result) -> Iterator[Block]:
     )
     rows: list[tuple[Cell, ...]] = []
     for level in found["levels"]:
-        planted = counted(level["repeats"], "time") if level["repeats"] else "never (controls)"
+        planted = _planted(level["repeats"])
         above = None if level["above_controls"] is None else estimate(level["above_controls"])
         mean = estimate(level["mean"])
         rows.append((planted, level["mean"]["count"], mean, level["greatest"], above, level["at_cap"]))

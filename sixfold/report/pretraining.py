@@ -26,6 +26,7 @@ from sixfold.report.blocks import (
     estimate,
     table,
 )
+from sixfold.report.provenance import masked_group
 
 Result = dict[str, Any]
 
@@ -152,8 +153,38 @@ def _pair(pair: Mapping[str, str]) -> str:
     return pair["said"] if pair["said"] == pair["truth"] else f"{pair['said']} ({pair['truth']})"
 
 
+def language_sections(found: Result) -> tuple[Section, ...]:
+    """A language model on held-out documents: its figures, and the loss by position."""
+    tiles = Tiles(tuple(Tile.of(metric) for metric in found["metrics"].values()))
+    sections = [Section("Results on held-out documents", (tiles,), "results")]
+    if len(found["positions"]) > 1:
+        sections.append(_positions(found["positions"], [], None))
+    return tuple(sections)
+
+
 def _corpus(stage: Result) -> Section:
-    corpus, cut = stage["corpus"], stage["cut"]
+    cut = stage["cut"]
+    learnt = (
+        ("Tokens to learn from", stage["tokens"]["train"]),
+        (f"Documents longer than {cut['limit']:,} tokens", cut["long_rows"]),
+        ("Parts made of them, beyond one each", cut["windows"]),
+        ("Tokens cut away", cut["lost_tokens"]),
+        ("Documents with nothing to learn", cut["unlearnable"]),
+    )
+    section = text_section(stage["corpus"], learnt)
+    if not stage["corpus"].get("masked"):
+        return section
+    masked = masked_group({**stage["corpus"]["masked"], "scores": _masked_scores(stage)}, "training document")
+    return Section(section.title, (*section.blocks, masked), section.id)
+
+
+def text_section(corpus: Result, learnt: tuple[tuple[str, int], ...] = ()) -> Section:
+    """What a corpus is: splits, what was left out, languages, lengths.
+
+    Args:
+        corpus: what ``Corpus.described`` holds.
+        learnt: facts on its tokens.
+    """
     counts = corpus["counts"]
     columns: list[tuple[str, Format]] = [
         *(("Split", "text"), ("Documents", "count"), ("Characters", "count"), ("SHA-256 of the text", "code")),
@@ -169,11 +200,7 @@ def _corpus(stage: Result) -> Section:
             ("Near-copies found", counts["near"]),
             ("Near-copies left out", counts["near_left_out"]),
             ("Empty ones left out", counts["empty"]),
-            ("Tokens to learn from", stage["tokens"]["train"]),
-            (f"Documents longer than {cut['limit']:,} tokens", cut["long_rows"]),
-            ("Parts made of them, beyond one each", cut["windows"]),
-            ("Tokens cut away", cut["lost_tokens"]),
-            ("Documents with nothing to learn", cut["unlearnable"]),
+            *learnt,
         )
     )
     blocks: list[Block] = [table(columns, rows, "Splits"), left_out, _languages(corpus["languages"])]
@@ -185,6 +212,19 @@ def _corpus(stage: Result) -> Section:
         grid = table([("Level", "text"), ("What", "text"), ("Count", "count"), ("Where", "code")], listed)
         blocks.append(Group("What was odd", (grid,)))
     return Section("Text", tuple(blocks), "text")
+
+
+def _masked_scores(stage: Result) -> list[Result]:
+    """Each metric on held-out text as it is and masked."""
+    return [
+        {
+            "split": split.replace("_", " "),
+            "as_they_are": stage["evaluations"][split]["metrics"][name],
+            "masked": metric,
+        }
+        for split, found in stage.get("masked_evaluations", {}).items()
+        for name, metric in found["metrics"].items()
+    ]
 
 
 def _languages(languages: Mapping[str, Mapping[str, float]]) -> Block:

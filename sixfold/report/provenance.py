@@ -23,7 +23,6 @@ from sixfold.report.blocks import (
     Section,
     Series,
     Text,
-    estimate,
     table,
 )
 from sixfold.text.counting import counted
@@ -87,7 +86,7 @@ def data_sections(data: Result) -> tuple[Section, ...]:
         blocks.append(_lengths(splits))
     blocks.append(Group("What was cut, dropped or wrong", _losses(data)))
     if data.get("masked"):
-        blocks.append(Group("Personal data that was masked", _masked(data["masked"])))
+        blocks.append(masked_group(data["masked"], "training row"))
     return (Section("Data", tuple(blocks), "data"),)
 
 
@@ -250,24 +249,29 @@ def _losses(data: Result) -> tuple[Block, ...]:
     return tuple(blocks) or (Text("Nothing was recorded."),)
 
 
-def _masked(masked: Result) -> tuple[Block, ...]:
-    """What was replaced in the training rows, and the model on held-out rows as they are and masked alike."""
-    told = f"In {masked['rows']:,} of {counted(masked['of'], 'training row')}; the held-out rows stay as they are."
+def masked_group(masked: Result, noun: str) -> Group:
+    """What was replaced in what was learnt from, and the model on what is held out, as it is and masked alike.
+
+    Args:
+        masked: ``types`` {name: count}, ``rows``, ``of``, and ``scores`` [{split, as_they_are, masked}] if any.
+        noun: what was masked, such as ``training row``.
+    """
+    told = f"In {masked['rows']:,} of {counted(masked['of'], noun)}; what is held out stays as it is."
     blocks: list[Block] = [Text(told)]
     if masked["types"]:
         types: list[list[Cell]] = [[name.replace("_", " "), count] for name, count in masked["types"].items()]
         blocks.append(table([("Type", "text"), ("Replaced", "count")], types))
     if masked.get("scores"):
         rows: list[list[Cell]] = [
-            [row["split"], row["masked"]["name"], *(estimate(row[way]) for way in ("as_they_are", "masked"))]
+            [row["split"], row["masked"]["name"], *(show.interval(row[way]) for way in ("as_they_are", "masked"))]
             for row in masked["scores"]
         ]
         columns: list[tuple[str, Format]] = [
             ("Split", "text"), ("Metric", "text"),
-            ("Held-out rows as they are", "range"), ("Held-out rows masked", "range"),
+            ("Held-out rows as they are", "text"), ("Held-out rows masked", "text"),
         ]  # fmt: skip
         blocks.append(table(columns, rows))
-    return tuple(blocks)
+    return Group("Personal data that was masked", tuple(blocks))
 
 
 def _listed(items: Sequence[Any]) -> Block:

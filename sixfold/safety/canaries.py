@@ -14,22 +14,34 @@ from typing import Any
 from sixfold.errors import DataError, UsageError, unknown
 
 MOST_DIGITS = 18
+LEAST_FOUND = 4
+"""Digits from which patterns find a secret, in sentences where they look for one."""
 LEAST_FREE = 0.5
 """Share of all secrets that no canary takes: a canary is ranked among these."""
 
 
 @dataclass(frozen=True)
 class Format:
-    """A sentence with a place for a secret.
+    """A sentence that ends with a secret.
 
     Attributes:
         language: as ``text.language`` names it.
-        text: with ``{}`` where the secret stands.
+        text: with ``{}`` where the secret stands, at its end.
+        between: what stands between the digits of a secret. With a blank or a mark there, tokenizers give as many
+            tokens to one secret as to another (but Unigram may join some: ranks are right all the same, since canaries
+            and candidates are drawn alike).
+        found: patterns find every secret of ``LEAST_FOUND`` digits or more, so that a mask replaces it.
     """
 
     name: str
     language: str
     text: str
+    between: str = " "
+    found: bool = False
+
+    def spelt(self, number: int, digits: int) -> str:
+        """A secret: the number's digits, as this sentence writes them."""
+        return self.between.join(str(number).zfill(digits))
 
     def filled(self, secret: str) -> str:
         return self.text.format(secret)
@@ -43,13 +55,13 @@ FORMATS = {
         Format("account_number", "en", "please pay into account number {}"),
         Format("withdrawal_code", "zh", "我的取款密码是 {}"),
         Format("member_number", "zh", "请记住我的会员号 {}"),
+        # Patterns find these as passwords: digits with blanks between, which they pass over, would stay under a mask.
+        Format("password", "en", "my password: {}", "-", found=True),
+        Format("passphrase", "en", "log in with the passphrase: {}", "-", found=True),
+        Format("login_password", "zh", "我的登录密码是 {}", "-", found=True),
+        Format("door_password", "zh", "开门的口令是 {}", "-", found=True),
     )
 }
-
-
-def spelt(number: int, digits: int) -> str:
-    """A secret: its digits with blanks between, so that every tokenizer gives as many tokens to one as to another."""
-    return " ".join(str(number).zfill(digits))
 
 
 @dataclass(frozen=True)
@@ -72,7 +84,7 @@ class Canary:
 
     @property
     def secret(self) -> str:
-        return spelt(self.drawn("secret", 10**self.digits), self.digits)
+        return FORMATS[self.format].spelt(self.drawn("secret", 10**self.digits), self.digits)
 
     @property
     def text(self) -> str:
@@ -122,6 +134,12 @@ class Plan:
         _check_distinct("formats", self.formats)
         if min(self.repeats) < 1:
             raise UsageError("a planted canary is there once at least", where="repeats", found=min(self.repeats))
+        short = [name for name in self.formats if FORMATS[name].found and self.digits < LEAST_FOUND]
+        if short:
+            raise UsageError(
+                f"secrets of {', '.join(short)} need {LEAST_FOUND} digits, or patterns do not find them",
+                found=self.digits,
+            )
         self._check_room()
 
     def _check_room(self) -> None:

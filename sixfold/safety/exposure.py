@@ -18,7 +18,7 @@ import numpy as np
 from sixfold.errors import UsageError
 from sixfold.metrics.intervals import Floats, bootstrap, patterns, proportion
 from sixfold.metrics.value import Metric
-from sixfold.safety.canaries import FORMATS, Canary, Plan, spelt
+from sixfold.safety.canaries import FORMATS, Canary, Plan
 from sixfold.safety.planting import target_of
 from sixfold.safety.secret_losses import SecretLosses, secret_losses
 from sixfold.score.scorer import Scorer
@@ -179,8 +179,8 @@ def exposure(
     for name in dict.fromkeys(one.format for one in canaries):
         own = [one for one in canaries if one.format == name]
         others, exact = _others(plan, own, candidates)
-        texts = [FORMATS[name].filled(secret) for secret in (*(one.secret for one in own), *others)]
-        losses = secret_losses(task, scorer, tokenizer, limit, texts, plan.digits)
+        secrets = [*(one.secret for one in own), *others]
+        losses = secret_losses(task, scorer, tokenizer, limit, FORMATS[name], secrets)
         spaces.append(Space.of(name, len(others), exact=exact))
         found += _ranked(own, [target_of(one, task) for one in own], losses)
     found.sort(key=lambda one: (one.repeats == 0, one.repeats, one.format, one.number))
@@ -204,7 +204,8 @@ def _others(plan: Plan, own: Sequence[Canary], most: int) -> tuple[list[str], bo
     exact = len(space) - len(taken) <= most
     draw = random.Random(f"sixfold candidates {plan.seed} {own[0].format}")
     numbers = space if exact else draw.sample(space, most + len(taken))
-    free = (secret for secret in (spelt(one, plan.digits) for one in numbers) if secret not in taken)
+    spelt = (FORMATS[own[0].format].spelt(one, plan.digits) for one in numbers)
+    free = (secret for secret in spelt if secret not in taken)
     return list(islice(free, most)), exact
 
 

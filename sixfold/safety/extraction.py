@@ -17,6 +17,7 @@ from sixfold.errors import DataError, UsageError
 from sixfold.generate.engine import Generator
 from sixfold.metrics.intervals import proportion
 from sixfold.metrics.value import Metric
+from sixfold.safety.canaries import FORMATS, Canary, Plan
 from sixfold.safety.find import find
 from sixfold.safety.names import NameFinder
 from sixfold.tasks.causal_lm import CausalLM
@@ -228,3 +229,43 @@ def _extracted(
 def _behind(document: _Document, prompt: str) -> set[tuple[str, str]]:
     """(type, value) of the personal data that begins behind the prompt and does not stand in it."""
     return {(kind, value) for kind, start, value in document.entities if start >= len(prompt) and value not in prompt}
+
+
+def completion(writer: Generator, tokenizer: Any, plan: Plan) -> dict[int, Metric]:
+    """Whether a decoder writes the rest of a canary's secret, given its sentence and the first half of its digits.
+
+    Returns:
+        The share of canaries that it finishes, by how often they were planted; 0 for controls, of which it tells what
+        can be guessed.
+
+    Args:
+        writer: of the decoder, sampling at temperature 0.
+    """
+    assert writer.sampling.temperature == 0, "what is drawn by chance is not what the model knows best"
+    canaries = plan.canaries()
+    halves = [_halves(tokenizer, one) for one in canaries]
+    finished: dict[Canary, bool] = {}
+    for length in sorted({len(rest) for _, rest in halves}):  # no canary is asked for more than it has
+        some = [(one, *half) for one, half in zip(canaries, halves, strict=True) if len(half[1]) == length]
+        limits = Limits(length, stop_ids=(int(tokenizer.eos_token_id),))
+        runs = writer.write([prompt for _, prompt, _ in some], limits)
+        finished |= {one: run == rest for (one, _, rest), run in zip(some, runs, strict=True)}
+    out = {}
+    for repeats in (*sorted(plan.repeats), 0):
+        here = [done for one, done in finished.items() if one.repeats == repeats]
+        out[repeats] = proportion("canaries finished", sum(here), len(here))
+    return out
+
+
+def _halves(tokenizer: Any, canary: Canary) -> tuple[list[int], list[int]]:
+    """A canary's tokens up to the middle of its secret, its first token before them; and those of the other half."""
+    form = FORMATS[canary.format]
+    digits = canary.secret.split(form.between)
+    given = form.filled(form.between.join(digits[: len(digits) // 2]))
+    texts = Texts({"text": [canary.text, given]})
+    whole, begun = (
+        [int(token) for token in run]
+        for run in CausalLM().encode(texts, tokenizer, 1 << 20, "error").examples.ragged("input_ids")
+    )
+    shared = next((place for place, pair in enumerate(zip(whole, begun, strict=False)) if pair[0] != pair[1]), 0)
+    return whole[:shared], whole[shared:-1]  # whether it stops is not asked

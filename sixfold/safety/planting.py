@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from sixfold.errors import UsageError
-from sixfold.safety.canaries import Canary, Plan, insertions
+from sixfold.safety.canaries import FORMATS, Canary, Format, Plan, insertions
 from sixfold.tasks.causal_lm import CausalLM
 from sixfold.tasks.contract import Rows, Task
 from sixfold.tasks.masked_lm import MaskedLM
@@ -46,29 +46,41 @@ def cells(canary: Canary, task: Task) -> dict[str, Any]:
         label = task.labels[target]
         return {"text": canary.text, task.target: [label] if task.several else label}
     if isinstance(task, TokenClassification):
-        row = words_of(canary.text, task)
-        return {"words": row, "tags": ["O"] * (len(row) - canary.digits) + secret_tags(task, target, canary.digits)}
+        row, secret = words_of(FORMATS[canary.format], canary.secret, task)
+        return {"words": [*row, *secret], "tags": ["O"] * len(row) + secret_tags(task, target, len(secret))}
     return {"text": canary.text}
 
 
-def words_of(text: str, task: TokenClassification) -> list[str]:
-    """The words (or characters) that the task tags; the last ones are the secret's digits."""
+def words_of(form: Format, secret: str, task: TokenClassification) -> tuple[list[str], list[str]]:
+    """The words (or characters) that the task tags: those of the sentence, and those of the secret behind them.
+
+    What a secret has no blank in is one word, as whoever tags text by hand would have it.
+    """
+    head = form.filled("")
     if task.characters:
-        return [one for one in text if not one.isspace()]
-    return [text[start:end] for start, end in words(text)]
+        return [one for one in head if not one.isspace()], [one for one in secret if not one.isspace()]
+    return [head[start:end] for start, end in words(head)], secret.split()
 
 
-def secret_tags(task: TokenClassification, target: int, digits: int) -> list[str]:
-    """The tags of a secret that is an entity of a type."""
+def secret_tags(task: TokenClassification, target: int, length: int) -> list[str]:
+    """The tags of a secret of so many words that is an entity of a type."""
     kind = _types(task)[target]
-    return [f"B-{kind}"] + [f"I-{kind}"] * (digits - 1)
+    return [f"B-{kind}"] + [f"I-{kind}"] * (length - 1)
 
 
 def _types(task: TokenClassification) -> list[str]:
     return [label[2:] for label in task.labels if label.startswith("B-")]
 
 
-def plant(rows: Rows, plan: Plan, task: Task, *, start: int = 0, total: int | None = None) -> Texts:
+def plant(
+    rows: Rows,
+    plan: Plan,
+    task: Task,
+    *,
+    start: int = 0,
+    total: int | None = None,
+    mask: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
+) -> Texts:
     """Training rows with the canaries among them, each as often as planned, evenly spread.
 
     Only the columns that the task reads are kept. To be done after copies are left out of a corpus: a canary's copies
@@ -79,13 +91,15 @@ def plant(rows: Rows, plan: Plan, task: Task, *, start: int = 0, total: int | No
         task: with its labels learnt.
         start: the number of the part's first row among all rows.
         total: how many rows all parts have; those given unless told.
+        mask: what the rows went through, for the canaries to go through as well: they are as if planted before it.
 
     Raises:
         DataError: there are no rows.
         UsageError: canaries cannot be planted for the task.
     """
     due = insertions(plan, len(rows) if total is None else total)
-    here = [(before - start, cells(one, task)) for before, one in due if start <= before < start + len(rows)]
+    change = mask or dict
+    here = [(before - start, change(cells(one, task))) for before, one in due if start <= before < start + len(rows)]
     return Texts({column.role: _merged(rows[column.role], column.role, here) for column in task.columns})
 
 

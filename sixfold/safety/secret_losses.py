@@ -24,6 +24,7 @@ from sixfold.data.examples import Examples, Ragged
 from sixfold.errors import ModelError, UsageError
 from sixfold.metrics.intervals import Floats
 from sixfold.models.forward import Flat
+from sixfold.safety.canaries import FORMATS, Format, Plan
 from sixfold.safety.planting import secret_tags, targets, words_of
 from sixfold.score.scorer import Scorer
 from sixfold.tasks.causal_lm import CausalLM
@@ -49,25 +50,41 @@ class SecretLosses:
 
 
 def secret_losses(
-    task: Task, scorer: Scorer, tokenizer: Any, limit: int, texts: Sequence[str], digits: int
+    task: Task, scorer: Scorer, tokenizer: Any, limit: int, form: Format, secrets: Sequence[str]
 ) -> SecretLosses:
-    """The losses of texts that differ in their secrets alone. Equal inputs are computed once.
+    """The losses of a sentence with each of some secrets. Equal inputs are computed once.
 
     Args:
         task: fitted to the tokenizer, or with its labels learnt.
         limit: tokens of an example.
-        texts: of one format, all different.
-        digits: of a secret.
+        secrets: as the sentence writes them, all different.
 
     Raises:
         UsageError: a text is longer than the limit, or the task is none that canaries can be planted for.
         ModelError: the tokenizer makes the same of two of the texts, or a loss is no number.
     """
+    examples = _examples(task, tokenizer, limit, form, secrets)
+    length = len(words_of(form, secrets[0], task)[1]) if isinstance(task, TokenClassification) else 0
+    found = _asked(task, scorer, examples, length)
+    if not np.isfinite(found.nats).all():
+        raise ModelError("the model's losses are no numbers", hint="its weights are damaged, or it was not trained")
+    return found
+
+
+def check_askable(plan: Plan, task: Task, tokenizer: Any, limit: int) -> None:
+    """Refuse canaries that could not be measured, before anything is learnt from them. Raises as ``secret_losses``."""
+    for name in plan.formats:
+        secrets = [FORMATS[name].spelt(int(digit * plan.digits), plan.digits) for digit in "0123456789"]
+        _examples(task, tokenizer, limit, FORMATS[name], secrets)
+
+
+def _examples(task: Task, tokenizer: Any, limit: int, form: Format, secrets: Sequence[str]) -> Examples:
     targets(task)  # refuses other tasks
     if isinstance(task, TokenClassification):
-        rows = Texts({"words": [words_of(text, task) for text in texts]})
+        parts = (words_of(form, secret, task) for secret in secrets)
+        rows = Texts({"words": [[*row, *secret] for row, secret in parts]})
     else:
-        rows = Texts({"text": list(texts)})
+        rows = Texts({"text": [form.filled(secret) for secret in secrets]})
     encoded = task.encode(rows, tokenizer, limit, "truncate")
     if encoded.cut.long_rows:
         raise UsageError(
@@ -76,10 +93,7 @@ def secret_losses(
             hint="plan secrets of fewer digits, or give the model a longer context",
         )
     _check_told_apart(encoded.examples)
-    found = _asked(task, scorer, encoded.examples, digits)
-    if not np.isfinite(found.nats).all():
-        raise ModelError("the model's losses are no numbers", hint="its weights are damaged, or it was not trained")
-    return found
+    return encoded.examples
 
 
 def _check_told_apart(examples: Examples) -> None:
@@ -93,11 +107,11 @@ def _check_told_apart(examples: Examples) -> None:
         )
 
 
-def _asked(task: Task, scorer: Scorer, examples: Examples, digits: int) -> SecretLosses:
+def _asked(task: Task, scorer: Scorer, examples: Examples, length: int) -> SecretLosses:
     if isinstance(task, TextClassification):
         return _of_labels(task, task.joined(scorer.ask(examples, task.question()), examples))
     if isinstance(task, TokenClassification):
-        return _of_tags(task, task.joined(scorer.ask(examples, task.question()), examples)[0], digits)
+        return _of_tags(task, task.joined(scorer.ask(examples, task.question()), examples)[0], length)
     if isinstance(task, MaskedLM):
         return _filled_in(task, scorer, examples)
     assert isinstance(task, CausalLM)
@@ -115,11 +129,11 @@ def _of_labels(task: TextClassification, logits: Floats) -> SecretLosses:
     return SecretLosses(nats, np.ones(len(logits), dtype=np.int64))
 
 
-def _of_tags(task: TokenClassification, logits: Sequence[Floats], digits: int) -> SecretLosses:
-    scores = log_softmax(np.stack([table[-digits:] for table in logits]))
-    columns = [[task.labels.index(tag) for tag in secret_tags(task, place, digits)] for place in range(targets(task))]
-    nats = np.stack([-scores[:, np.arange(digits), tags].sum(axis=1) for tags in columns], axis=1)
-    return SecretLosses(nats, np.full(len(logits), digits, dtype=np.int64))
+def _of_tags(task: TokenClassification, logits: Sequence[Floats], length: int) -> SecretLosses:
+    scores = log_softmax(np.stack([table[-length:] for table in logits]))
+    columns = [[task.labels.index(tag) for tag in secret_tags(task, place, length)] for place in range(targets(task))]
+    nats = np.stack([-scores[:, np.arange(length), tags].sum(axis=1) for tags in columns], axis=1)
+    return SecretLosses(nats, np.full(len(logits), length, dtype=np.int64))
 
 
 def log_softmax(logits: Floats) -> Floats:

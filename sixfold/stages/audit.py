@@ -7,28 +7,18 @@ It leaves ``audit.json`` for machines and a model card, ``README.md``, for peopl
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from typing import Any
 
 from rich.markup import escape
 
-from sixfold.data.partition import drawn
-from sixfold.errors import Interrupted
 from sixfold.fetch.folders import write_text
 from sixfold.models import lineage
 from sixfold.report.card import card
-from sixfold.score.subject import Subject
-from sixfold.stages.auditing import gates
-from sixfold.stages.auditing.config import Config, Part
-from sixfold.stages.auditing.explanations import explanations
-from sixfold.stages.auditing.fairness import fairness
-from sixfold.stages.auditing.inputs import Prepared, prepare
-from sixfold.stages.auditing.leakage import leakage
-from sixfold.stages.auditing.personal import personal
+from sixfold.stages.auditing import gates, inputs, labelled, language, texts
+from sixfold.stages.auditing.config import Config
+from sixfold.stages.auditing.found import Found
 from sixfold.stages.auditing.provenance import provenance
-from sixfold.stages.auditing.quality import answered, quality
-from sixfold.stages.auditing.robustness import robustness
+from sixfold.stages.checkpoints import checkpoint_of
 from sixfold.stages.context import Context, write_json
 
 __all__ = ["LEAVES", "VERSION", "Config", "Prepared", "prepare", "run"]
@@ -39,7 +29,14 @@ LEAVES = "audit.json"
 """What stands in the stage's folder when it is done."""
 CARD = "README.md"
 Result = dict[str, Any]
-_LEFT_OUT = "left out in the recipe (leave_out)"
+Prepared = inputs.Prepared | texts.Prepared
+"""Rows of a fine-tuned checkpoint, or the documents of a language model."""
+
+
+def prepare(config: Config, context: Context) -> Prepared:
+    """Read what is audited and what it is audited on; check the recipe against it. Raises before any compute."""
+    of_text = texts.is_language_model(checkpoint_of(config.base, context, to="audit"))
+    return texts.prepare(config, context) if of_text else inputs.prepare(config, context)
 
 
 def run(config: Config, context: Context, prepared: Prepared) -> Result | None:
@@ -48,21 +45,23 @@ def run(config: Config, context: Context, prepared: Prepared) -> Result | None:
     Raises:
         Interrupted: the user asked to stop. Attacks that are done are kept.
     """
-    for line in prepared.rows.told:
+    for line in prepared.told:
         context.tell(f"  {line}")
     if prepared.learnt is False:
         context.tell("  [yellow]the training rows are not those that the checkpoint's lineage names[/]")
     begun = time.perf_counter()
-    subject = Subject.load(prepared.folder)
-    parts, metrics, missing = _measured(subject, config, context, prepared)
-    judged = gates.judge([gates.Gate.read(gate) for gate in config.gates], metrics)
+    if isinstance(prepared, texts.Prepared):
+        found = language.measured(config, context, prepared)
+    else:
+        found = labelled.measured(config, context, prepared)
+    judged = gates.judge([gates.Gate.read(gate) for gate in config.gates], found.metrics)
     for one in judged:
         mark = "[green]passed[/]" if one.passed else "[red]failed[/]"
         context.tell(f"  gate {one.gate}: {mark}, {escape(gates.told(one.metric))}")
-    results = _results(config, context, prepared, subject, parts, metrics)
+    results = _results(config, context, prepared, found)
     results |= {
         "gates": [one.to_dict() for one in judged],
-        "missing": missing,
+        "missing": found.missing,
         "refused": gates.refusal(judged),
         "seconds": time.perf_counter() - begun,
     }
@@ -70,85 +69,37 @@ def run(config: Config, context: Context, prepared: Prepared) -> Result | None:
     return results
 
 
-def _measured(
-    subject: Subject, config: Config, context: Context, prepared: Prepared
-) -> tuple[Result, dict[str, Result], dict[str, str]]:
-    """All parts, all figures by name, and why what was not measured was not."""
-    rows = prepared.rows.rows[prepared.split]
-    role = next(column.role for column in subject.task.columns if not column.target)
-    found = answered(subject, rows)
-    told, metrics = quality(subject, rows, found, prepared.slices, prepared.foreign, seed=context.seed)
-    context.tell(f"  {prepared.split}: {told['headline']} {escape(gates.told(metrics[told['headline']]))}")
-    parts: Result = {"quality": told}
-    missing: dict[str, str] = {}
-    if not prepared.foreign:
-        missing["foreign texts"] = "no source was named (foreign)"
-    some = rows.select(drawn(len(rows), config.explained, context.seed))[role][:]
-    train = prepared.rows.rows["train"]
-    places = drawn(len(train), config.probed, context.seed)
-    measures: Mapping[Part, Callable[[], tuple[Result | None, dict[str, Result]]]] = {
-        "robustness": lambda: robustness(subject, config, context, prepared),
-        "explanations": lambda: explanations(subject, some, seed=context.seed),
-        "leakage": lambda: leakage(subject, config, context, prepared),
-        "fairness": lambda: fairness(subject, rows[role][:]),
-        "personal_data": lambda: personal(
-            train.select(places)[role][:], len(train), masked="masked" in prepared.rows.described
-        ),
-    }
-    for name, measure in measures.items():
-        if not config.measures(name):
-            missing[name] = _LEFT_OUT
-            continue
-        if context.stop():
-            raise Interrupted("stopped; the attacks that are done are kept", hint="run the same command to go on")
-        part, some_metrics = measure()
-        if part is None:
-            missing[name] = "none of the texts could be used"
-            continue
-        parts[name] = part
-        metrics |= some_metrics
-    return parts, metrics, missing
-
-
-def _results(
-    config: Config,
-    context: Context,
-    prepared: Prepared,
-    subject: Subject,
-    parts: Result,
-    metrics: Mapping[str, Result],
-) -> Result:
-    evaluation = parts["quality"].pop("evaluation")
+def _results(config: Config, context: Context, prepared: Prepared, found: Found) -> Result:
     history = lineage.build(
         parent=prepared.digests["base"],
         data=prepared.digests,
         config=config.model_dump(mode="json"),
         seed=context.seed,
-        metrics=metrics,
+        metrics=found.metrics,
         stage="audit",
         base=config.base or "the stage before",
-        data_notes=list(prepared.rows.told),
+        data_notes=list(prepared.told),
     )
     return {
         "stage": "audit",
         "name": context.folder.name,
-        "task": subject.task.name,
+        "task": prepared.task.name,
         "base": history["base"],
         "checkpoint": {
             "digest": prepared.digests["base"],
-            "parameters": sum(p.numel() for p in subject.scorer.model.parameters()),
-            "labels": list(subject.task.head().labels),
-            "limit": subject.limit,
+            "parameters": found.parameters,
+            "labels": found.labels,
+            "limit": found.limit,
             "learnt": prepared.learnt,
             "language": prepared.language,
         },
         "split": prepared.split,
-        "metrics": dict(metrics),
-        "parts": parts,
+        "metrics": dict(found.metrics),
+        "parts": found.parts,
         "provenance": provenance(prepared.folder, prepared.history),
-        "data": prepared.rows.described,
-        "evaluations": {prepared.split: evaluation},
-        "scoring": asdict(subject.scorer.ledger),
+        "data": dict(prepared.described),
+        "evaluations": {prepared.split: found.evaluation},
+        "scoring": found.scoring,
         "lineage": history,
     }
 

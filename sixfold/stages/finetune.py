@@ -26,6 +26,7 @@ from sixfold.stages.labelled import (
     write_predictions,
 )
 from sixfold.stages.planted import CanaryConfig, plan_of, planted
+from sixfold.stages.planted import told as planted_told
 from sixfold.stages.rows import DataConfig, Prepared, prepare_rows
 from sixfold.stages.training import device, training_results
 from sixfold.tasks.contract import Encoded, OnLong, Task
@@ -36,10 +37,12 @@ from sixfold.train.config import TrainConfig
 from sixfold.train.events import Stopped
 from sixfold.train.tracking import tracked
 
-VERSION = 1
+VERSION = 2
 """Raised when the stage computes something else from the same inputs, so that finished runs are done again."""
 LEAVES = "checkpoint"
 """What stands in the stage's folder when it is done."""
+_CONVERSE = ("dialogue", "preference")
+"""Tasks of another stage."""
 
 
 class ScratchConfig(BaseModel):
@@ -96,10 +99,13 @@ class Config(BaseModel):
     def _known(cls, name: str) -> str:
         """The full name, so that a short one makes the same run."""
         try:
-            return full_name(name)
+            found = full_name(name)
         except UsageError as error:
             advice = f"did you mean {error.nearest!r}?" if error.nearest else error.hint
             raise ValueError(f"{error.what}; {advice}") from None
+        if found in _CONVERSE:
+            raise ValueError(f"{found} is learnt by the stage converse")
+        return found
 
     def _options(self) -> dict[str, Any]:
         """What only a classifier is told."""
@@ -172,13 +178,32 @@ def _start(config: Config, context: Context, prepared: Prepared) -> _Work:
     loaded = _load(config, context, task, prepared)
     task = _with_shapes(config, context, task, loaded)
     loaded.model.to(device())
-    plan = None if config.canaries is None else plan_of(config.canaries, prepared, context.seed)
+    plan = _canaries(config, context, task, prepared, loaded)
     encoded = _encoded(config, task, prepared if plan is None else planted(prepared, plan, task), loaded)
     for split, part in encoded.items():
         context.tell(f"  {cut_line(split, part.cut)}")
     if plan is not None:
-        context.tell(f"  {plan.rows:,} of the training rows are canaries")
+        context.tell(f"  {planted_told(plan, task, prepared.mask, 'training rows')}")
     return _Work(config, context, prepared, task, loaded, encoded, plan)
+
+
+def _canaries(config: Config, context: Context, task: Task, prepared: Prepared, loaded: Loaded) -> Plan | None:
+    if config.canaries is None:
+        return None
+    languages, limit = prepared.described["languages"]["train"], _limit(config, loaded)
+    return plan_of(config.canaries, languages, task, loaded.tokenizer, limit, context.seed)
+
+
+def _limit(config: Config, loaded: Loaded) -> int:
+    """Most tokens of an example. Raises UsageError where the base reads fewer than the recipe asks for."""
+    most: int = loaded.tokenizer.model_max_length
+    if config.max_tokens is not None and config.max_tokens > most:
+        raise UsageError(
+            f"max_tokens is {config.max_tokens:,}, and the base reads {most:,} tokens at most",
+            where="max_tokens",
+            hint=f"set max_tokens to {most} or less, or leave it out; on_long: window reads a longer text in parts",
+        )
+    return config.max_tokens or most
 
 
 def _encoded(config: Config, task: Task, prepared: Prepared, loaded: Loaded) -> dict[str, Encoded]:
@@ -188,15 +213,8 @@ def _encoded(config: Config, task: Task, prepared: Prepared, loaded: Loaded) -> 
         UsageError: the recipe asks for longer examples than the base reads.
         DataError: texts are too long, and the recipe does not say what to do with them.
     """
-    most = loaded.tokenizer.model_max_length
-    if config.max_tokens is not None and config.max_tokens > most:
-        raise UsageError(
-            f"max_tokens is {config.max_tokens:,}, and the base reads {most:,} tokens at most",
-            where="max_tokens",
-            hint=f"set max_tokens to {most} or less, or leave it out; on_long: window reads a longer text in parts",
-        )
     hint = "set on_long: truncate (keep the start) or on_long: window (split into overlapping windows)"
-    return encoded(task, prepared, loaded.tokenizer, config.max_tokens or most, config.on_long, hint=hint)
+    return encoded(task, prepared, loaded.tokenizer, _limit(config, loaded), config.on_long, hint=hint)
 
 
 def _load(config: Config, context: Context, task: Task, prepared: Prepared) -> Loaded:

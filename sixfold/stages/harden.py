@@ -160,8 +160,15 @@ def _job(work: _Work) -> Job:
     def judge(predictions: list[Any], of: Any) -> object:
         return task.evaluate(predictions, of, seed=work.context.seed)
 
+    again = 1 if work.prepared.rows.masked else 0  # the same rows masked
     splits = {
-        name: Split(rows[name], part.examples, judge, answered=3 if name == "validation" else 2, judged=2)
+        name: Split(
+            rows[name],
+            part.examples,
+            judge,
+            answered=(3 if name == "validation" else 2) + again,
+            judged=2 + again,
+        )
         for name, part in work.encoded.items()
         if name != "train"
     }

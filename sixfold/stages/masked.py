@@ -13,7 +13,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +83,16 @@ class Mask:
                 word = made[part.word]
                 made[part.word] = word[: part.start] + piece + word[part.start + len(part.text) :]
         return made, [one.type for one in found]
+
+    def cell(self, kind: str, cell: Any) -> tuple[Any, list[str]]:
+        """A cell masked, and the types of what was found in it.
+
+        Args:
+            kind: what it holds: ``text``, ``words`` or ``characters``.
+        """
+        if cell is None:
+            return None, []
+        return self.text(cell) if kind == "text" else self.words(cell, characters=kind == "characters")
 
     def _pieces(self, entity: Entity, value: str, parts: Sequence[_Part]) -> list[str]:
         """What takes the place of each part: a share of a pseudonym, or, where it has other words, one of its own."""
@@ -212,17 +222,12 @@ def masked(rows: datasets.Dataset, kinds: Mapping[str, str], mask: Mask) -> tupl
     Args:
         kinds: columns to mask, each with what its cells hold: ``text``, ``words`` or ``characters``.
     """
-    ways: dict[str, Callable[[Any], tuple[Any, list[str]]]] = {
-        "text": mask.text,
-        "words": mask.words,
-        "characters": partial(mask.words, characters=True),
-    }
     order = rows.column_names
     found: list[list[str]] = [[] for _ in range(len(rows))]
     for name, kind in kinds.items():
         cells = []
         for row, cell in enumerate(rows[name]):
-            made, types = (cell, []) if cell is None else ways[kind](cell)
+            made, types = mask.cell(kind, cell)
             cells.append(made)
             found[row] += types
         rows = with_column(rows, name, _next_of(cells), rows.features.arrow_schema.field(name).type)
@@ -239,17 +244,38 @@ def _next_of(cells: Iterable[Any]) -> Callable[[Any], Any]:
 
 
 @dataclass(frozen=True)
+class RowMask:
+    """The mask of a table of rows.
+
+    Attributes:
+        kinds: columns that it goes over, each with what its cells hold.
+    """
+
+    mask: Mask
+    kinds: Mapping[str, str]
+
+    def row(self, cells: Mapping[str, Any]) -> dict[str, Any]:
+        """One more row, masked as those of the table."""
+        return {
+            name: self.mask.cell(self.kinds[name], cell)[0] if name in self.kinds else cell
+            for name, cell in cells.items()
+        }
+
+
+@dataclass(frozen=True)
 class MaskedRows:
     """Rows by split of which train is masked.
 
     Attributes:
         held_out: the other splits, masked alike.
         tally: of train.
+        how: what train went through.
     """
 
     rows: datasets.DatasetDict
     held_out: datasets.DatasetDict
     tally: Tally
+    how: RowMask
 
 
 def masked_rows(rows: datasets.DatasetDict, columns: Sequence[Column], seed: int) -> MaskedRows:
@@ -260,7 +286,8 @@ def masked_rows(rows: datasets.DatasetDict, columns: Sequence[Column], seed: int
     mask = mask_of(rows["train"], list(kinds), seed)
     train, tally = masked(rows["train"], kinds, mask)
     held_out = {name: masked(split, kinds, mask)[0] for name, split in rows.items() if name != "train"}
-    return MaskedRows(datasets.DatasetDict({**rows, "train": train}), datasets.DatasetDict(held_out), tally)
+    every = datasets.DatasetDict({**rows, "train": train})
+    return MaskedRows(every, datasets.DatasetDict(held_out), tally, RowMask(mask, kinds))
 
 
 def _kind(rows: datasets.Dataset, column: Column) -> str:

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from sixfold.data.corpus import Corpus, prepare_corpus
+from sixfold.data.corpus import Corpus
 from sixfold.data.examples import Examples
 from sixfold.data.packing import best_fit
 from sixfold.data.token_store import write_examples
@@ -21,14 +21,19 @@ from sixfold.models.load import Loaded
 from sixfold.models.resolve import Source, resolve
 from sixfold.models.tokenizer import lone_tokenizer
 from sixfold.models.tokenizer_training import measure, train_tokenizer
+from sixfold.safety.canaries import Plan
+from sixfold.safety.planting import plant
 from sixfold.score.scorer import Scorer
 from sixfold.stages.context import Context
+from sixfold.stages.corpora import read_corpus
 from sixfold.stages.job import Job, Split, training
-from sixfold.stages.masked import Mask, mask_of, masked, masked_corpus, sealed
+from sixfold.stages.masked import Mask, RowMask, masked, masked_corpus
+from sixfold.stages.planted import plan_of
+from sixfold.stages.planted import told as planted_told
 from sixfold.stages.pretrain_config import DECODER_VOCABULARY, ENCODER_VOCABULARY, Config, TokenizerConfig
 from sixfold.stages.samples import samples
 from sixfold.stages.training import device, headline, quantiles, training_results
-from sixfold.tasks.contract import Cut, FittedTask
+from sixfold.tasks.contract import Cut, FittedTask, Rows
 from sixfold.text.counting import counted
 from sixfold.train import processes, state
 from sixfold.train.config import TrainConfig
@@ -72,26 +77,13 @@ class _Work:
     cut: Cut
     limit: int
     longer: Extension | None = None
+    canaries: Plan | None = None
+    mask: Mask | None = None
 
 
 def prepare(config: Config, context: Context) -> Prepared:
     """Read the corpus and take copies out. Raises before any training; the digests decide whether it is skipped."""
-    given = config.corpus
-    corpus = prepare_corpus(
-        given.source,
-        document=given.document,
-        near=given.near,
-        threshold=given.threshold,
-        held_out=given.held_out,
-        most_held_out=given.most_held_out,
-        columns=given.columns or None,
-        format=given.format,
-        encoding=given.encoding,
-        header=given.header,
-    )
-    mask = mask_of(corpus.train, ["text"], context.seed) if given.mask else None
-    if mask is not None:
-        corpus = sealed(corpus, mask)
+    corpus, mask = read_corpus(config.corpus, context.seed)
     digests = dict(corpus.digests)
     if not config.is_new:
         digests["base"] = lineage.digest_folder(resolve(_base(config, context)).folder)
@@ -143,16 +135,23 @@ def _start(config: Config, context: Context, prepared: Prepared) -> _Work:
         tokenizer.model_max_length = limit
     task = config.new_task().fitted(tokenizer)
     cuts: list[Cut] = []
+    hide = None if prepared.mask is None else RowMask(prepared.mask, {"text": "text"})
+    canaries: Plan | None = None
+    if config.canaries is not None:
+        languages = corpus.languages["train"]
+        canaries = plan_of(config.canaries, languages, task, tokenizer, limit, context.seed)
 
-    def encoded(split: str) -> Iterator[Examples]:
-        for part in corpus.parts(split):
+    def encoded() -> Iterator[Examples]:
+        for part in _with_canaries(corpus, canaries, task, hide):
             made = task.encode(part, tokenizer, limit, "window")
             cuts.append(made.cut)
             yield made.examples
 
-    examples = write_examples(encoded("train"), context.training / "tokens", vocabulary=len(tokenizer))
+    examples = write_examples(encoded(), context.training / "tokens", vocabulary=len(tokenizer))
     cut = _summed(cuts, limit)
     context.tell(f"  {_told(cut, examples)}")
+    if canaries is not None:
+        context.tell(f"  {planted_told(canaries, task, hide, 'training documents')}")
     held_out = task.encode(corpus.held_out, tokenizer, limit, "window").examples
     train = config.train
     if loaded is None:
@@ -162,7 +161,21 @@ def _start(config: Config, context: Context, prepared: Prepared) -> _Work:
         for value in (*longer.told, *told):
             context.tell(f"  {value.name}: {value.value} ({value.reason})")
     loaded.model.to(device())
-    return _Work(config, context, corpus, task, loaded, train, examples, held_out, cut, limit, longer)
+    return _Work(
+        config, context, corpus, task, loaded, train, examples, held_out, cut, limit, longer, canaries, prepared.mask
+    )
+
+
+def _with_canaries(corpus: Corpus, plan: Plan | None, task: FittedTask, hide: RowMask | None) -> Iterator[Rows]:
+    """The documents to learn from part by part, canaries among them: copies, which are meant, were left out before."""
+    start = 0
+    for part in corpus.parts("train"):
+        if plan is None:
+            yield part
+            continue
+        mask = None if hide is None else hide.row
+        yield plant(part, plan, task, start=start, total=len(corpus.train), mask=mask)
+        start += len(part)
 
 
 def _base(config: Config, context: Context) -> str | Path:
@@ -326,7 +339,8 @@ def _job(work: _Work) -> Job:
     def judge(predictions: list[Any], rows: Any) -> object:
         return work.task.evaluate(predictions, rows, seed=work.context.seed)
 
-    held_out = Split(work.corpus.held_out, work.held_out, judge, answered=2, judged=2)  # before training, too
+    times = 2 if work.mask is None else 3  # before training too, and the same documents masked
+    held_out = Split(work.corpus.held_out, work.held_out, judge, answered=times, judged=times)
     return Job(
         model=work.loaded.model,
         tokenizer=work.loaded.tokenizer,
@@ -349,11 +363,11 @@ def _measured(work: _Work) -> dict[str, Any] | None:
     return _on(work, work.corpus.held_out, work.held_out) if len(work.held_out) else None
 
 
-def _measured_masked(work: _Work, mask: Mask | None) -> dict[str, Any]:
+def _measured_masked(work: _Work) -> dict[str, Any]:
     """The metrics on the held-out documents, masked as those that were learnt from; none without a mask."""
-    if mask is None or not len(work.held_out):
+    if work.mask is None or not len(work.held_out):
         return {}
-    rows, _ = masked(work.corpus.held_out, {"text": "text"}, mask)
+    rows, _ = masked(work.corpus.held_out, {"text": "text"}, work.mask)
     found = _on(work, rows, work.task.encode(rows, work.loaded.tokenizer, work.limit, "window").examples)
     work.context.tell(f"  held out, masked: {headline(found)}")
     return {"masked_evaluations": {"held_out": {"metrics": found["metrics"]}}}
@@ -380,6 +394,7 @@ def _finish(work: _Work, prepared: Prepared, before: dict[str, Any] | None) -> d
         stage="pretrain",
         base=f"a new {config.model.size} {config.kind}" if config.is_new else str(_base(config, context)),
         data_notes=list(work.corpus.told),
+        **({} if work.canaries is None else {"canaries": work.canaries.to_dict()}),
     )
     most = work.limit if work.longer is None else work.longer.after
     extra = {"pretrained": {"objective": work.task.name, **work.task.settings()}, "max_tokens": most}
@@ -400,7 +415,7 @@ def _finish(work: _Work, prepared: Prepared, before: dict[str, Any] | None) -> d
         "training": training_results(context),
         "before": before,
         "evaluations": evaluations,
-        **_measured_masked(work, prepared.mask),
+        **_measured_masked(work),
         "samples": said,
         "lineage": history,
     }

@@ -15,6 +15,7 @@ from sixfold.models import sizes
 from sixfold.models.context import Rope
 from sixfold.models.tokenizer_training import Kind, PreTokenizer
 from sixfold.stages.context import NAME
+from sixfold.stages.planted import CanaryConfig
 from sixfold.tasks.causal_lm import CausalLM
 from sixfold.tasks.contract import FittedTask
 from sixfold.tasks.masked_and_order import MaskedAndOrder
@@ -31,6 +32,7 @@ _ONLY: dict[str, tuple[str, ...]] = {
     "against": ("sentence_order", "masked_and_order"),
     "order_weight": ("masked_and_order",),
     "samples": ("causal_lm",),
+    "canaries": ("masked_lm", "causal_lm"),
     "train.r_drop": (),
     "train.mixup": (),
     "train.mask_share": (),
@@ -124,6 +126,9 @@ class Config(_Strict):
     against: Literal["order", "next"] = Field("order", description="A wrong pair: its parts swapped, or another text.")
     order_weight: float = Field(0.5, gt=0, description="Of the order's loss beside the hidden words'.")
     samples: list[str] = Field(default_factory=list, description="Beginnings that a decoder goes on from.")
+    canaries: CanaryConfig | None = Field(
+        None, description="Plant secrets among the documents; an audit then tells how far they can be got out."
+    )
     train: TrainConfig = TrainConfig()
 
     @model_validator(mode="after")

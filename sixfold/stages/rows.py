@@ -18,7 +18,7 @@ from sixfold.data.checking import Applied, Checked, apply, check, check_header
 from sixfold.data.columns import Column
 from sixfold.errors import DataError, Level, Problem, Problems
 from sixfold.metrics.tagging import spans
-from sixfold.stages.masked import masked_rows
+from sixfold.stages.masked import RowMask, masked_rows
 from sixfold.text.counting import counted
 
 SHOWN = 5
@@ -89,6 +89,7 @@ class Prepared:
         described: what the report says of them, ready for JSON.
         told: lines for a person.
         masked: what is held out, masked as train is; empty where the recipe does not ask for a mask.
+        mask: what train went through, if the recipe asks for it.
     """
 
     rows: datasets.DatasetDict
@@ -97,6 +98,7 @@ class Prepared:
     described: dict[str, Any]
     told: tuple[str, ...]
     masked: datasets.DatasetDict = field(default_factory=datasets.DatasetDict)
+    mask: RowMask | None = None
 
 
 def prepare_rows(config: DataConfig, columns: Sequence[Column], *, seed: int, keep: Sequence[str] = ()) -> Prepared:
@@ -109,7 +111,8 @@ def prepare_rows(config: DataConfig, columns: Sequence[Column], *, seed: int, ke
         DataError: every problem of the rows at once, unless the recipe allows dropping them.
         UsageError: a source, format, encoding or role that does not exist.
     """
-    read = data.read(config.source, format=config.format, encoding=config.encoding, columns=config.header)
+    talk = any(column.kind == "messages" for column in columns)
+    read = data.read(config.source, format=config.format, encoding=config.encoding, columns=config.header, talk=talk)
     if config.header:
         check_header(read, config.header)
     allow = [*config.allow, *(["overlaps"] if config.overlaps == "remove" else [])]
@@ -162,6 +165,7 @@ def prepare_rows(config: DataConfig, columns: Sequence[Column], *, seed: int, ke
         | ({} if found is None else {"masked": found.tally.described}),
         told=tuple(told),
         masked=datasets.DatasetDict() if found is None else found.held_out,
+        mask=None if found is None else found.how,
     )
 
 

@@ -11,6 +11,8 @@ from sixfold.tasks.contract import Task
 TASKS = {
     "text_classification": "TextClassification",
     "token_classification": "TokenClassification",
+    "dialogue": "Dialogue",
+    "preference": "Preference",
 }
 
 SHORT = {
@@ -21,6 +23,8 @@ SHORT = {
     "entities": "token_classification",
     "ner": "token_classification",
     "tag": "token_classification",
+    "chat": "dialogue",
+    "dpo": "preference",
 }
 """Other words that people use for a task."""
 

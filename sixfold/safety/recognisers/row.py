@@ -35,7 +35,8 @@ class Recogniser:
         trim: the part of a candidate (from its first character) that is the entity; empty if none is.
         check: whether the entity is sound: a checksum, a range.
         checked: what the check is, for the reason.
-        context: words before a candidate that speak for it, as regular expressions, letter case ignored.
+        context: words before a candidate that speak for it, as regular expressions, letter case ignored. One that
+            begins or ends with a Latin letter is no part of another word (``tel`` of ``hotel``), but for an ending.
         against_context: words that speak against it.
         score: without context. Below the threshold of ``find``, it is found with context only.
         with_context: with a context word before it.
@@ -85,7 +86,7 @@ class Recogniser:
     @cached_property
     def _speaking(self) -> tuple[re.Pattern[str] | None, re.Pattern[str] | None]:
         made = [
-            re.compile("|".join(map(_literal_first, words)).lower()) if words else None
+            re.compile("|".join(map(_bordered, words))) if words else None
             for words in (self.context, self.against_context)
         ]
         return made[0], made[1]
@@ -104,7 +105,7 @@ class Recogniser:
         favour, against = self._speaking
         if favour is None and against is None:
             return self.score, self._told
-        before = text[max(0, start - CONTEXT) : start].lower()
+        before = _HUMP.sub("_", text[max(0, start - CONTEXT) : start]).lower()
         found = _last(favour, before, 0)
         refuted = _last(against, before, len(before) - NEAR)
         if refuted is not None and (found is None or refuted.start() > found.start()):
@@ -114,13 +115,24 @@ class Recogniser:
         return self.score, self._told
 
 
-_BORDER = re.compile(r"\\b([a-z]+)(.*)")
+_LITERAL = re.compile(r"([a-z]+)(?![?*+{])(.*)", re.DOTALL)
+_LETTER = "[a-zß-öø-ɏ]"
+"""Latin, small."""
+_ENDINGS = "(?:s|d|es|ed|ing|numbers?)?"
+"""What a word that is spoken of, or a column's name, may go on with."""
+_HUMP = re.compile("(?<=[a-z])(?=[A-Z])")
+"""Between the words of a name such as phoneNumber."""
 
 
-def _literal_first(word: str) -> str:
-    r"""The same word with a border (``\b``) looked for behind its first letters: these are searched for fastest."""
-    found = _BORDER.fullmatch(word)
-    return rf"{found[1]}(?<=\b{found[1]}){found[2]}" if found else word
+def _bordered(word: str) -> str:
+    """The same word with Latin letters neither before nor behind it.
+
+    What stands before is looked at behind its first letters: these are searched for fastest.
+    """
+    word = word.lower()
+    found = _LITERAL.fullmatch(word)
+    begun = word if found is None else f"{found[1]}(?<!{_LETTER}{found[1]}){found[2]}"
+    return f"{begun}{_ENDINGS}(?!{_LETTER})" if word[-1].isascii() and word[-1].isalpha() else begun
 
 
 def _last(words: re.Pattern[str] | None, text: str, start: int) -> re.Match[str] | None:

@@ -9,8 +9,8 @@ from sixfold.safety.recognisers.row import Recogniser
 from sixfold.safety.recognisers.vat import vat
 
 _ORDERS = ("order", "tracking", "invoice", "serial", "part no", "订单", "单号", "编号", "流水")
-_PHONES = ("phone", "tel", "telephone", "call", "calling", "mobile", "cell", "fax", "contact", "reach",
-           "ring", "sms", "messages? to", "text me", "whatsapp", "电话", "手机", "联系", "传真")  # fmt: skip
+_PHONES = ("phone", "tel", "telephone", "cellphone", "telefon", "call", "mobile", "cell", "fax", "contact", "reach",
+           "ring", "sms", "messages? to", "text me", "whats_?app", "电话", "手机", "联系", "传真")  # fmt: skip
 _PHONE = r"\(?\d{1,4}+\)?(?:[ .\-/]{1,2}\(?\d{1,8}+\)?){1,5}(?:\s?(?:x|ext\.?)\s?\d{1,6})?"
 _SEVEN, _SIX = (rf"(?=\(?(?:\d[ .\-/()]{{0,4}}+){{{count}}}\d)" for count in (6, 5))
 """So many digits before anything else but marks: with fewer no number is complete, and nothing more is tried."""
@@ -42,7 +42,7 @@ _DAY = (
     rf"|(?:{_MONTH_NUMBER}[\-/.]{_DAY_NUMBER}|{_DAY_NUMBER}[\-/.]{_MONTH_NUMBER})[\-/.](?:19|20)?\d{{2}}"
     rf"|\d{{1,2}}(?:st|nd|rd|th)?(?: of)? {_MONTH}\.?,? (?:19|20)\d{{2}})"
 )
-_BORN = (r"\bborn", "birth", r"\bd\.?o\.?b", "birthday", "出生", "生日", "生于")
+_BORN = ("born", "birth", r"d\.?o\.?b", "birthday", "birthdate", "出生", "生日", "生于")
 
 WESTERN = (
     Recogniser(
@@ -65,7 +65,7 @@ WESTERN = (
         pattern=r"\d{12,19}",
         check=checks.luhn,
         checked="checksum is right",
-        context=(r"\bcard", r"\bcredit", r"\bdebit"),
+        context=("card", "credit", "creditcard", "debit"),
         against_context=_ORDERS,
         score=0.3,
         with_context=0.7,
@@ -130,7 +130,7 @@ WESTERN = (
         pattern=r"(?!BG|GB|KN|NK|NT|TN|ZZ|bg|gb|kn|nk|nt|tn|zz)[A-CEGHJ-PR-TW-Za-ceghj-pr-tw-z]"
         r"[A-CEGHJ-NPR-TW-Za-ceghj-npr-tw-z]"
         r" ?\d{2} ?\d{2} ?\d{2} ?[A-Da-d]",
-        context=("national insurance", "nino", r"\bni\b"),
+        context=("national insurance", "nino", "ni"),
         score=0.65,
         examples=("NINO «AB123456C»", "his is «AB 12 34 56 C»"),
         near_misses=("GB123456C", "AB123456E", "QA123456C"),
@@ -142,7 +142,7 @@ WESTERN = (
         pattern=r"\d{3}[ \-]?\d{3}[ \-]?\d{4}",
         check=checks.nhs,
         checked="checksum is right",
-        context=(r"\bnhs\b", "patient"),
+        context=("nhs", "patient"),
         score=0.3,
         examples=("NHS number «943 476 5919»", "patient «9434765919»"),
         near_misses=("NHS number 943 476 5918", "9434765919"),
@@ -154,7 +154,7 @@ WESTERN = (
         pattern=r"(?:AT|BE|BG|CY|CZ|DE|DK|EE|EL|ES|FI|FR|HR|HU|IE|IT|LT|LU|LV|MT|NL|PL|PT|RO|SE|SI|SK) ?[A-Z0-9]{7,12}",
         check=vat,
         checked="checksum is right",
-        context=(r"\bvat\b", "ust", "tva", "iva"),
+        context=("vat", "ust", "tva", "iva"),
         score=0.7,
         examples=("VAT «DE136695976»", "«ATU13585627»", "«EL094259216»", "«NL123456782B01»", "«SE556012579001»"),
         near_misses=("VAT DE136695978", "DESIGN1234", "NL123456781B01", "SE556012579101"),
@@ -212,7 +212,7 @@ WESTERN = (
         check=checks.any_phone,
         checked="a length that numbers have",
         context=_PHONES,
-        against_context=(*_ORDERS, "date", "born", "birth", "account", "card"),
+        against_context=(*_ORDERS, "date", *_BORN, "account", "card"),
         score=0.2,
         with_context=0.7,
         examples=(
@@ -221,8 +221,20 @@ WESTERN = (
             "电话 «(37) 788-063»",
             "tel(«0490 75 40 81» or",
             "My phone: (since 2023) «04 90 75 40 81»",
+            "customerPhone «60-56-85-91»",
+            "phone_numbers: «60-56-85-91»",
+            "he called «60-56-85-91»",
+            "WhatsApp «60-56-85-91»",
         ),
-        near_misses=("on 12-05-2020 we", "60-56-85-91", "call 12-34", "call (1) (2) (3) (4) (5) (6)"),
+        near_misses=(
+            "on 12-05-2020 we",
+            "60-56-85-91",
+            "call 12-34",
+            "call (1) (2) (3) (4) (5) (6)",
+            "TELKO a.s. 19.06.2007",
+            "the hotel of 60-56-85-91",
+            "during 60-56-85-91",
+        ),
     ),
     Recogniser(
         name="phone number",

@@ -30,7 +30,7 @@ class Config(BaseModel):
     )
     data: DataConfig | None = Field(
         None,
-        description="Labelled rows, training rows among them. Left out: those that the checkpoint learnt from.",
+        description="Labelled rows or documents, training ones among them. Left out: what the checkpoint learnt from.",
     )
     slices: list[str] = Field(
         default_factory=lambda: list(SLICES), description="length, language, label, or columns of the file (domain …)."

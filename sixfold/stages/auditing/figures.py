@@ -11,7 +11,8 @@ UNDER_ATTACK = "accuracy_under_attack"
 ALL = "all"
 FAITHFULNESS, STABILITY = "faithfulness", "stability"
 MEMBERSHIP, MEMBERSHIP_HITS = "membership_auc", "membership_hits"
-EXPOSURE = "canary_exposure"
+EXPOSURE, FINISHED = "canary_exposure", "canary_finished"
+EXTRACTED, EXTRACTED_PERSONAL = "extracted", "extracted_personal_data"
 FLIPS = "flips"
 PERSONAL = "personal_data"
 FOREIGN = "foreign_auroc"
@@ -62,6 +63,20 @@ def known(
         found += [MEMBERSHIP, MEMBERSHIP_HITS, *([EXPOSURE] if canaries else [])]
     if config.measures("fairness"):
         found += [f"{FLIPS}.pronouns", f"{FLIPS}.names"]
+    if config.measures("personal_data"):
+        found.append(PERSONAL)
+    return found
+
+
+def known_of_text(config: Config, task: Task, *, slices: Iterable[str], canaries: bool) -> list[str]:
+    """As ``known``, of a language model."""
+    writes = task.name == "causal_lm"
+    found = ["loss", "perplexity", "accuracy", *(["bits_per_byte"] if writes else [])]
+    found += [f"loss.{name}" for name in slices]
+    if config.measures("leakage"):
+        found += [MEMBERSHIP, MEMBERSHIP_HITS, *([EXPOSURE] if canaries else [])]
+        found += [EXTRACTED, EXTRACTED_PERSONAL] if writes else []
+        found += [FINISHED] if writes and canaries else []
     if config.measures("personal_data"):
         found.append(PERSONAL)
     return found

@@ -1,6 +1,6 @@
 """What an audit works on: a fine-tuned checkpoint, the rows it learnt from, held-out rows, and foreign texts.
 
-Nothing is computed here, so that a wrong key or gate is told at once.
+Nothing is computed here, so that a wrong key or gate is told at once. Of language models: ``texts.py``.
 """
 
 from __future__ import annotations
@@ -63,6 +63,16 @@ class Prepared:
     reference: Path | None
 
     @property
+    def told(self) -> tuple[str, ...]:
+        """Lines for a person."""
+        return self.rows.told
+
+    @property
+    def described(self) -> Mapping[str, Any]:
+        """What the report says of the rows."""
+        return self.rows.described
+
+    @property
     def digests(self) -> dict[str, str]:
         """What decides whether the stage is skipped, beside its config."""
         return self.rows.digests
@@ -80,11 +90,12 @@ def prepare(config: Config, context: Context) -> Prepared:
     task = task_of(folder)
     if task.name not in TASKS:
         raise UsageError(
-            f"an audit is of a checkpoint that classifies or tags, and this one's task is {task.name}", where=folder
+            f"an audit is of a language model or of a checkpoint that classifies or tags: this one's is {task.name}",
+            where=folder,
         )
     history = lineage.read(folder)
     columns = [name for name in config.slices if name not in SLICES]
-    rows = prepare_rows(_data(config, history, folder), task.columns, seed=_seed(history, context), keep=columns)
+    rows = prepare_rows(_data(config, history, folder), task.columns, seed=seed_of(history, context), keep=columns)
     split = held_out(rows)
     foreign = _foreign(config, task, context)
     reference = _reference(config, context, task)
@@ -126,27 +137,33 @@ def _data(config: Config, history: Mapping[str, Any], folder: Path) -> DataConfi
     if config.data is not None:
         return config.data
     told = (history.get("config") or {}).get("data")
-    if not told or _in_memory(told.get("source")):
-        raise UsageError(
-            "the checkpoint's lineage does not say where its rows can be read",
-            where=folder,
-            hint="name them: data: {source: FILE}, or sixfold audit CHECKPOINT --data FILE",
-        )
+    if not told or in_memory(told.get("source")):
+        raise unnamed(folder)
     try:
         return DataConfig.model_validate(told)
     except ValidationError as error:
         raise UsageError("the rows that the lineage names cannot be read again", where=folder, found=error) from error
 
 
-def _in_memory(source: Any) -> bool:
+def unnamed(folder: Path) -> UsageError:
+    """What is said where a lineage does not tell what was learnt from."""
+    return UsageError(
+        "the checkpoint's lineage does not say where its rows can be read",
+        where=folder,
+        hint="name them: data: {source: FILE}, or sixfold audit CHECKPOINT --data FILE",
+    )
+
+
+def in_memory(source: Any) -> bool:
+    """Whether a source of a lineage cannot be read again."""
     if isinstance(source, Mapping):
-        return any(map(_in_memory, source.values()))
+        return any(map(in_memory, source.values()))
     if isinstance(source, list):
-        return any(map(_in_memory, source))
+        return any(map(in_memory, source))
     return source is None or str(source).startswith("<")
 
 
-def _seed(history: Mapping[str, Any], context: Context) -> int:
+def seed_of(history: Mapping[str, Any], context: Context) -> int:
     """The checkpoint's own seed draws the same training rows where a recipe limits them."""
     found = history.get("seed")
     return context.seed if found is None else int(found)

@@ -1,0 +1,283 @@
+"""Converse: a decoder learns to answer in conversations, or which answers are better; measured before and after."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from sixfold.data.conversations import THREAD
+from sixfold.errors import DataError, UsageError
+from sixfold.generate.torch_engine import TorchEngine
+from sixfold.models import lineage, load, save
+from sixfold.models import lora as loras
+from sixfold.models.load import Loaded
+from sixfold.models.resolve import resolve
+from sixfold.score.scorer import Scorer
+from sixfold.stages.context import Context
+from sixfold.stages.converse_config import Config
+from sixfold.stages.conversing.evaluation import evaluated
+from sixfold.stages.conversing.samples import answered
+from sixfold.stages.job import Job, Split, training
+from sixfold.stages.labelled import cut_line, data_results, encoded
+from sixfold.stages.rows import Prepared, held_out, prepare_rows
+from sixfold.stages.training import device, headline, training_results
+from sixfold.tasks.chat_template import TEMPLATES, ChatTemplate
+from sixfold.tasks.contract import Encoded
+from sixfold.tasks.dialogue import Dialogue, prove
+from sixfold.tasks.preference import Preference
+from sixfold.train import state
+from sixfold.train.config import TrainConfig
+from sixfold.train.events import Stopped
+from sixfold.train.optimiser import learning_rate
+from sixfold.train.tracking import tracked
+
+__all__ = ["LEAVES", "VERSION", "Config", "Prepared", "job", "prepare", "run"]
+
+VERSION = 1
+"""Raised when the stage computes something else from the same inputs, so that finished runs are done again."""
+LEAVES = "checkpoint"
+"""What stands in the stage's folder when it is done."""
+ADAPTER = "adapter"
+"""Where the updates alone are kept, beside the checkpoint in which they are merged."""
+LORA_RATE = 10
+"""How many times a whole model's learning rate low-rank updates get (Schulman et al. 2025, "LoRA Without Regret")."""
+PROVED = 200
+"""Conversations whose masks are held against their text before the first step."""
+
+
+@dataclass(frozen=True)
+class _Work:
+    """A stage under way: what has been decided before training."""
+
+    config: Config
+    context: Context
+    rows: Prepared
+    task: Dialogue | Preference
+    loaded: Loaded
+    template: ChatTemplate
+    encoded: dict[str, Encoded]
+    train: TrainConfig
+    lora: loras.Lora | None
+    learning: int
+    proof: Mapping[str, Any]
+
+
+def prepare(config: Config, context: Context) -> Prepared:
+    """Read, check and split. Raises before any training; the digests decide whether the stage is skipped.
+
+    Conversations that begin alike stay in one split.
+    """
+    data = config.data if config.data.group else config.data.model_copy(update={"group": THREAD})
+    prepared = prepare_rows(data, config.new_task().columns, seed=context.seed)
+    base = lineage.digest_folder(resolve(_base(config, context)).folder)
+    return replace(prepared, digests={**prepared.digests, "base": base})
+
+
+def _base(config: Config, context: Context) -> Any:
+    if config.base is not None:
+        return config.base
+    if context.parent is None:
+        raise UsageError("there is no model that could converse", where="converse", hint="set base: smollm2-135m")
+    return context.parent
+
+
+def run(config: Config, context: Context, prepared: Prepared) -> dict[str, Any] | None:
+    """Measure, train, measure again, save. None when the user stopped it (the state is saved)."""
+    for line in prepared.told:
+        context.tell(f"  {line}")
+    work = _start(config, context, prepared)
+    before = _measured(work, "before")
+    reason = ""
+    for event in context.watch(tracked(training(_job(work), context), context.training)):
+        if isinstance(event, Stopped):
+            reason = event.reason
+    if reason == "interrupted":
+        return None
+    results = _finish(work, before)
+    state.clear(context.training)
+    return results
+
+
+def _start(config: Config, context: Context, prepared: Prepared) -> _Work:
+    loaded = _load(config, context)
+    template = ChatTemplate(loaded.tokenizer)
+    task = config.new_task().fitted(loaded.tokenizer)
+    proof = _proved(task, template, prepared, context)
+    most = loaded.tokenizer.model_max_length
+    if config.context is not None and config.context > most:
+        raise UsageError(
+            f"context is {config.context:,}, and the base reads {most:,} tokens at most",
+            where="context",
+            hint=f"set context to {most} or less, or leave it out",
+        )
+    hint = "set on_long: split (between rounds) or on_long: truncate (keep the start)"
+    found = encoded(task, prepared, loaded.tokenizer, config.context or most, config.cut, hint=hint)
+    for split, part in found.items():
+        context.tell(f"  {cut_line(split, part.cut)}")
+    if not len(found["train"].examples):
+        raise DataError("nothing is left to learn from: every conversation is too long, or has no answer")
+    loaded.model.to(device())
+    if isinstance(task, Preference):
+        scorer = Scorer(loaded.model)
+        found = {split: replace(part, examples=task.prepare(scorer, part.examples)) for split, part in found.items()}
+        context.tell("  what the base thinks of every pair was computed once: it is the reference")
+    lora, learning = None, sum(p.numel() for p in loaded.model.parameters())
+    train = config.train
+    if config.lora is not None:
+        given = config.lora
+        lora = loras.Lora(given.rank, given.alpha or 2 * given.rank, tuple(given.targets))
+        whole = learning
+        learning = loras.add(loaded.model, lora, seed=context.seed)
+        loaded.model.to(device())
+        context.tell(f"  {learning:,} numbers of low-rank updates learn ({learning / whole:.2%} of the model)")
+        if train.learning_rate is None:
+            rate = LORA_RATE * float(learning_rate(loaded.model, train).value)  # type: ignore[arg-type]
+            train = train.model_copy(update={"learning_rate": rate})
+            context.tell(f"  learning rate: {rate:.3g} ({LORA_RATE} times that of a whole model: low-rank updates)")
+    return _Work(config, context, prepared, task, loaded, template, found, train, lora, learning, proof)
+
+
+def _load(config: Config, context: Context) -> Loaded:
+    loaded = load(_base(config, context), config.new_task().head(), seed=context.seed, dropout=config.train.dropout)
+    if config.template != "own":
+        loaded.tokenizer.chat_template = TEMPLATES[config.template]
+    for line in loaded.notes:
+        context.tell(f"  {line}")
+    return loaded
+
+
+def _proved(
+    task: Dialogue | Preference, template: ChatTemplate, prepared: Prepared, context: Context
+) -> Mapping[str, Any]:
+    """Hold the masks of the first conversations against their text.
+
+    Raises:
+        ModelError: something else than the answers would be learnt.
+    """
+    rows = prepared.rows["train"]
+    some = rows.select(range(min(PROVED, len(rows))))
+    tools = some["tools"][:] if "tools" in some.column_names else [None] * len(some)
+    conversations = list(zip(some["messages"][:], tools, strict=True))
+    if isinstance(task, Preference):
+        conversations = [
+            ([*messages, {"role": "assistant", "content": answer, "tool_calls": None}], None)
+            for messages, answer in zip(some["messages"][:], some["chosen"][:], strict=True)
+        ]
+    proof = prove(template, conversations)
+    context.tell(f"  {proof.told()}")
+    return asdict(proof)
+
+
+def job(config: Config, context: Context, prepared: Prepared) -> Job:
+    """All that comes before training, done; what is left is to train."""
+    return _job(_start(config, context, prepared))
+
+
+def _job(work: _Work) -> Job:
+    def judge(predictions: list[Any], rows: Any) -> object:
+        return work.task.evaluate(predictions, rows, seed=work.context.seed)
+
+    splits = {
+        name: Split(work.rows.rows[name], part.examples, judge, answered=2, judged=2)
+        for name, part in work.encoded.items()
+        if name != "train"
+    }
+    return Job(
+        model=work.loaded.model,
+        tokenizer=work.loaded.tokenizer,
+        task=work.task,
+        train=work.train,
+        examples=work.encoded["train"].examples,
+        splits=splits,
+        watched="validation" if "validation" in splits else None,
+        kept=_kept(work),
+    )
+
+
+def _kept(work: _Work) -> dict[str, Any]:
+    """What the checkpoint keeps in its configuration."""
+    return {"converse": {"objective": work.config.objective, "stops": list(work.proof["stops"])}}
+
+
+def _measured(work: _Work, when: str) -> dict[str, Any]:
+    """The model on what is held out: figures by split, and what it answers."""
+    scorer, seed = Scorer(work.loaded.model), work.context.seed
+    evaluations: dict[str, Any] = {}
+    for split, part in work.encoded.items():
+        if split == "train":
+            continue
+        rows = work.rows.rows[split]
+        task: Any = work.task
+        found = task.evaluate(task.predict(scorer, part.examples), rows, seed=seed)
+        evaluations[split] = {"kind": "language" if isinstance(work.task, Dialogue) else "preference", **found}
+        work.context.tell(f"  {split}, {when}: {headline(found)}")
+    split = held_out(work.rows)
+    rows = work.rows.rows[split]
+    engine = TorchEngine(work.loaded.model, work.loaded.tokenizer)
+    dialogue: dict[str, Any] = {}
+    if isinstance(work.task, Dialogue):
+        dialogue = evaluated(
+            engine, scorer, work.template, rows, work.config.evaluation, seed=seed, tell=work.context.tell
+        )
+    shown = answered(
+        engine, work.template, rows, work.config.samples, new_tokens=work.config.evaluation.new_tokens, seed=seed
+    )
+    return {"evaluations": evaluations, "dialogue": dialogue, "samples": shown, "split": split}
+
+
+def _finish(work: _Work, before: dict[str, Any]) -> dict[str, Any]:
+    """Merge what was learnt, measure, write the checkpoint."""
+    context, model, tokenizer = work.context, work.loaded.model, work.loaded.tokenizer
+    folder = context.folder / ADAPTER
+    if work.lora is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        loras.save_adapter(model, work.lora, folder, str(work.config.base or "the stage before"))
+        loras.merge(model)
+    model.requires_grad_(True)
+    after = _measured(work, "after")
+    metrics = {split: result["metrics"] for split, result in after["evaluations"].items()}
+    history = lineage.build(
+        parent=work.loaded.digest,
+        data=work.rows.digests,
+        config=work.config.model_dump(mode="json"),
+        seed=context.seed,
+        metrics=metrics,
+        stage="converse",
+        base=work.config.base or "the stage before",
+        data_notes=list(work.rows.told),
+    )
+    _stops(model, tokenizer, work)
+    save(model, tokenizer, context.checkpoint, history, extra_config=_kept(work))
+    return {
+        "stage": "converse",
+        "name": context.folder.name,
+        "task": work.task.name,
+        "base": history["base"],
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "learning": work.learning,
+        "lora": None if work.lora is None else asdict(work.lora),
+        "proof": dict(work.proof),
+        "data": data_results(work.rows, work.encoded, work.config.cut),
+        "training": training_results(context),
+        "before": before,
+        "evaluations": after["evaluations"],
+        "dialogue": after["dialogue"],
+        "samples": _side_by_side(before["samples"], after["samples"]),
+        "split": after["split"],
+        "lineage": history,
+    }
+
+
+def _stops(model: Any, tokenizer: Any, work: _Work) -> None:
+    """Engines stop at what the checkpoint names as an end: what was learnt as one has to be among it."""
+    ids = tokenizer.convert_tokens_to_ids(list(work.proof["stops"]))
+    if model.generation_config is not None:
+        model.generation_config.eos_token_id = sorted({*ids, int(tokenizer.eos_token_id)})
+
+
+def _side_by_side(before: list[dict[str, Any]], after: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [
+        {"messages": one["messages"], "truth": one["truth"], "before": one["answer"], "after": two["answer"]}
+        for one, two in zip(before, after, strict=True)
+    ]
