@@ -112,6 +112,9 @@ def _agree(found: Survey, index: int, columns: Sequence[Column], values: Mapping
     if words is not None and tags is not None and len(words) != len(tags):
         _fault(found, index, "there are not as many tags as words")
         return False
+    if values.get("chosen") is not None and values.get("chosen") == values.get("rejected"):
+        _fault(found, index, "chosen and rejected are the same")
+        return False
     text, spans = by_kind.get("text"), by_kind.get("spans")
     if text is not None and spans is not None and any(span["end"] > len(text) for span in spans):
         _fault(found, index, "a span ends behind its text")

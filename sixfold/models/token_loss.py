@@ -145,14 +145,14 @@ def token_losses(model: Any, flat: Flat, places: Tensor, target: Tensor) -> Tens
     hidden = hidden_states(model, flat)
 
     def part(rows: Tensor, wanted: Tensor) -> Tensor:
-        return nn.functional.cross_entropy(projection(transform(rows)).float(), wanted, reduction="none")
+        with fast_products(model):  # in the backward pass too
+            return nn.functional.cross_entropy(projection(transform(rows)).float(), wanted, reduction="none")
 
     most = max(1, LOGITS // projection.out_features)
-    with fast_products(model):
-        found = [
-            checkpoint(part, hidden[places[start : start + most]], target[start : start + most], use_reentrant=False)
-            for start in range(0, len(target), most)
-        ]
+    found = [
+        checkpoint(part, hidden[places[start : start + most]], target[start : start + most], use_reentrant=False)
+        for start in range(0, len(target), most)
+    ]
     return torch.cat([hidden.new_zeros(0, dtype=torch.float32), *found])
 
 

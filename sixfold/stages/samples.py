@@ -53,9 +53,10 @@ def _ids(tokenizer: Any, text: str) -> list[int]:
 
 def _written(model: nn.Module, tokenizer: Any, prompts: list[str]) -> list[dict[str, Any]]:
     first = tokenizer.eos_token_id if tokenizer.bos_token_id is None else tokenizer.bos_token_id
-    ids = [[first, *_ids(tokenizer, prompt)] for prompt in prompts]
     writer = Generator(model, Sampling(temperature=0.8, top_p=0.95))
-    limits = Limits(NEW_TOKENS, stop_ids=(tokenizer.eos_token_id,))
+    new = min(NEW_TOKENS, writer.engine.context // 2)
+    ids = [[first, *_ids(tokenizer, prompt)][: writer.engine.context - new] for prompt in prompts]
+    limits = Limits(new, stop_ids=(tokenizer.eos_token_id,))
     written = writer.write(ids, limits) if ids else []
     return [
         {"prompt": prompt, "text": tokenizer.decode(run, skip_special_tokens=True)}

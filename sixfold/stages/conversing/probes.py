@@ -2,6 +2,9 @@
 
 Of three answers one fits, and two say something else in the same words. A model that follows the conversation finds
 the fitting one likeliest; one that does not is right a third of the time. People and places are invented.
+
+Most probes ask for a word that stands in the conversation once, and a model that finds it again is right. Those about a
+``correction`` and a ``yes or no`` need more: words of their wrong answers stand there too.
 """
 
 from __future__ import annotations
