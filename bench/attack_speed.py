@@ -5,7 +5,8 @@
 The attacks are those that TextAttack can build without a network once NLTK's list of stop words and WordNet are there;
 both sides get Sixfold's. TextAttack runs twice: as shipped (texts padded to the model's limit), and mended (padded to
 the longest of a batch, 256 texts at most). Sixfold runs in fp32, and with ``--precision auto``, where searches ask at a
-lower precision if that is found to pay. Every side attacks a slice of the examples in its turn. Sixfold's successes are
+lower precision if that is found to pay; finding that out, and compiling, is done before the clock starts, as it would
+be once for ``--searched`` texts. Every side attacks a slice of the examples in its turn. Sixfold's successes are
 confirmed in fp32 from the raw string, which is part of its time.
 """
 
@@ -57,7 +58,8 @@ def worker(args: argparse.Namespace) -> None:
     rough = None
     if args.precision == "auto":
         some = Texts({"text": [text for text, _ in examples]})
-        rough, why = roughly(subject, subject.task.encode(some, subject.tokenizer, subject.limit, "truncate").examples)
+        encoded = subject.task.encode(some, subject.tokenizer, subject.limit, "truncate").examples
+        rough, why = roughly(subject, encoded, searched=args.searched)
         print(why, file=sys.stderr)
     how = named(args.attack)
     print(json.dumps({"ready": len(examples)}), flush=True)
@@ -89,7 +91,7 @@ def compare(args: argparse.Namespace) -> None:
         (folder / "examples").write_text(json.dumps(examples), encoding="utf-8")
         (folder / "words").write_text(json.dumps(sorted(ENGLISH)), encoding="utf-8")
         common = ["--checkpoint", str(subject.folder), "--examples", str(folder / "examples"), "--seed", str(args.seed)]
-        own = [sys.executable, __file__, "worker", *common, "--attack", args.attack]
+        own = [sys.executable, __file__, "worker", *common, "--attack", args.attack, "--searched", str(args.searched)]
         peer = [str(python), str(HERE / "peers" / "textattack_turns.py"), *common, "--attack", RECIPES[args.attack]]
         peer += ["--words", str(folder / "words"), "--limit", str(subject.limit)]
         if args.attack == "pwws":
@@ -140,6 +142,7 @@ def main() -> None:
         parser.add_argument("--slices", type=int, default=3)
         parser.add_argument("--skip-shipped", action="store_true", help="leave out the side that takes longest")
     parser.add_argument("--seed", type=int, default=13)
+    parser.add_argument("--searched", type=int, default=1_000, help="texts for which a lower precision is weighed")
     args = parser.parse_args()
     worker(args) if hasattr(args, "worker") else compare(args)
 

@@ -49,6 +49,7 @@ def worker(args: argparse.Namespace) -> None:
 
     from sixfold.explain import inside, methods
     from sixfold.explain.run import explain
+    from sixfold.score.scorer import Scorer
     from sixfold.score.subject import Subject
 
     same_points = partial(inside.integrated_gradients, first=args.samples)
@@ -56,11 +57,14 @@ def worker(args: argparse.Namespace) -> None:
     texts = json.loads(Path(args.texts).read_text(encoding="utf-8"))
     subject = Subject.load(args.checkpoint)
     plan = plan_of(args.method, args.samples)
+    made = None if args.precision == "fp32" else lowered(subject, texts, args.precision)
     explain(subject, texts[:1], plan)
     print(json.dumps({"ready": len(texts)}), flush=True)
     for line in sys.stdin:
         start, end = (int(word) for word in line.split()[1:])
         subject = Subject.load(args.checkpoint)  # nothing is known from earlier slices
+        if made is not None:
+            subject = replace(subject, scorer=Scorer(made, precision=args.precision, budget=subject.scorer.budget))
         begun = time.perf_counter()
         found = explain(subject, texts[start:end], plan)
         seconds = time.perf_counter() - begun
@@ -73,6 +77,15 @@ def worker(args: argparse.Namespace) -> None:
         ]
         ledger = vars(subject.scorer.ledger)
         print(json.dumps({"slice": [start, end], "seconds": seconds, "found": told, "ledger": ledger}), flush=True)
+
+
+def lowered(subject: Any, texts: list[str], precision: str) -> Any:
+    """The model that answers, made before the clock starts: once for a checkpoint."""
+    from sixfold.score.rough import model_at
+    from sixfold.tasks.texts import Texts
+
+    examples = subject.task.encode(Texts({"text": texts}), subject.tokenizer, subject.limit, "truncate").examples
+    return model_at(subject.scorer.model, precision, examples)
 
 
 def comprehensiveness(subject: Any, texts: list[str], found: list[Any], method: str) -> tuple[float, float]:
@@ -123,6 +136,10 @@ def compare(args: argparse.Namespace) -> None:
             peer = [str(python), str(HERE / "peers" / "explainer_turns.py"), *common, "--limit", str(subject.limit)]
             sides = [
                 Slicer("Sixfold", [sys.executable, __file__, "worker", *common]),
+                *(
+                    Slicer(f"Sixfold, {each}", [sys.executable, __file__, "worker", *common, "--precision", each])
+                    for each in args.precisions
+                ),
                 Slicer("peer, as documented", peer),
                 Slicer("peer, tuned", [*peer, "--tuned"]),
             ]
@@ -146,11 +163,13 @@ def main() -> None:
         for name in ("checkpoint", "texts", "method"):
             parser.add_argument(f"--{name}", required=True)
         parser.add_argument("--samples", type=int, required=True)
+        parser.add_argument("--precision", default="fp32")
     else:
         parser.add_argument("data", choices=["ag", "mr", "imdb"])
         parser.add_argument("checkpoint")
         parser.add_argument("--examples", type=int, default=24)
         parser.add_argument("--slices", type=int, default=3)
+        parser.add_argument("--precisions", nargs="*", default=[], help="of Sixfold, besides fp32: compiled, bf16")
         parser.add_argument("--methods", nargs="*", choices=list(SAMPLES), default=list(SAMPLES))
     args = parser.parse_args()
     worker(args) if hasattr(args, "worker") else compare(args)

@@ -22,6 +22,7 @@ from sixfold.explain.attribution import Attribution, Explanation
 from sixfold.explain.faithfulness import Faithful
 from sixfold.explain.trust import trust
 from sixfold.report.page import render
+from sixfold.score import rough
 from sixfold.text import Span
 
 pytestmark = pytest.mark.usefixtures("own_home")
@@ -200,3 +201,13 @@ def test_texts_of_one_unit_tell_nothing() -> None:
     one = replace(explanation(0, "a", "good", [0.1], []), chance=judged(0.1, 0.1))
     found = trust([one])
     assert (found.chosen, found.texts) == (None, 0)
+
+
+def test_a_lower_precision_is_taken_where_it_pays_and_told(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rough, "weigh", lambda subject, examples, lower: rough.Weighed(lower.precision, 9, 0, 3.0))
+    found = run(Plan(model, "the film was good", precision="bf16", methods=("occlusion",)), quiet=True)
+    assert found.result["precision"].startswith("bf16 is 3.00 times as fast")
+    exact = run(Plan(model, "the film was good", methods=("occlusion",)), quiet=True)
+    assert exact.result["precision"] == "fp32"
+    with pytest.raises(UsageError, match="precision"):
+        run(Plan(model, "the film was good", precision="bf61"), quiet=True)

@@ -46,7 +46,9 @@ def attack(
     ] = False,
     precision: Annotated[
         str,
-        typer.Option(help="Of the searches: fp32, or bf16, int8 or auto where it pays; finds are confirmed in fp32."),
+        typer.Option(
+            help="Of the searches: fp32, or compiled, bf16, int8 or auto where it pays; finds are confirmed in fp32."
+        ),
     ] = "fp32",
     column: Columns = None,
     encoding: Encoding = None,
@@ -105,6 +107,9 @@ def explain(
     column: Columns = None,
     encoding: Encoding = None,
     seed: Seed = 0,
+    precision: Annotated[
+        str, typer.Option(help="Of a classifier's answers: fp32, or compiled, bf16, int8 or auto where it pays.")
+    ] = "fp32",
     html: Annotated[Path | None, typer.Option(help="Write one self-contained HTML page here too.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
@@ -129,6 +134,7 @@ def explain(
         encoding=encoding,
         examples=examples,
         seed=seed,
+        precision=precision,
     )
     console = new_console(stderr=json)
     found = command(plan, console=console, quiet=json)

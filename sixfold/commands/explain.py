@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from rich.console import Console
 from rich.progress import Progress
@@ -22,7 +22,7 @@ from sixfold.commands.predict import checkpoint_of
 from sixfold.commands.runs import called
 from sixfold.data.one_split import one_split
 from sixfold.data.partition import drawn
-from sixfold.errors import DataError, UsageError
+from sixfold.errors import DataError, UsageError, unknown
 from sixfold.models import lineage
 from sixfold.report import show
 from sixfold.report.blocks import Page
@@ -36,6 +36,10 @@ if TYPE_CHECKING:
     from sixfold.explain.run import Plan as Asked
     from sixfold.score.subject import Subject
 
+COPIES = 20
+"""Searches of an attack that ask about as much as explaining one text does."""
+WEIGHED = 256
+"""Texts by which a lower precision is weighed against fp32."""
 EXAMPLES = 100
 """Rows of a file that are explained unless another number is given."""
 SEEDS = 2
@@ -54,6 +58,8 @@ class Plan:
         filling: ``delete`` or ``mask``.
         samples: copies of each text; every explainer's own number unless given.
         window: units that occlusion leaves out together.
+        precision: of a classifier's answers: ``fp32``, or ``compiled``, ``bf16``, ``int8`` or ``auto`` where that pays.
+            Gradients are always fp32.
     """
 
     checkpoint: str | Path
@@ -70,6 +76,7 @@ class Plan:
     encoding: str | None = None
     examples: int = EXAMPLES
     seed: int = 0
+    precision: str = "fp32"
 
 
 @dataclass(frozen=True)
@@ -110,6 +117,9 @@ def run(plan: Plan, *, console: Console | None = None, quiet: bool = False) -> E
     asked = _asked(plan)
     model = load(plan.checkpoint)
     texts, described = ([plan.text], None) if plan.source is None else _rows(model, plan)
+    model, precision = _lowered(model, texts, plan)
+    if plan.precision != "fp32" and not quiet:
+        console.print(f"answers in {precision}", style="dim", highlight=False, markup=False)
     start = time.perf_counter()
     found = list(_watched(model, texts, asked, console, lenient=plan.source is not None))
     if not found:
@@ -124,6 +134,7 @@ def run(plan: Plan, *, console: Console | None = None, quiet: bool = False) -> E
         "checkpoint": _checkpoint(model, plan),
         "by": plan.by,
         "seed": plan.seed,
+        "precision": precision,
         "methods": [
             {"name": one.name, "what": one.what, "paper": one.paper, "baseline": one.baseline}
             for one in named(asked.methods)
@@ -190,6 +201,29 @@ def _checkpoint(model: Subject | Decoder, plan: Plan) -> dict[str, Any]:
         "digest": identity.checkpoint,
         "task": "next token" if task is None else task.name,
     }
+
+
+def _lowered(model: Subject | Decoder, texts: Sequence[Any], plan: Plan) -> tuple[Subject | Decoder, str]:
+    """The model that answers, and in which precision and why.
+
+    Raises:
+        UsageError: there is no such precision.
+    """
+    from sixfold.score.rough import Rough, roughly
+    from sixfold.score.subject import Subject
+    from sixfold.tasks.texts import Texts
+
+    if plan.precision == "fp32":
+        return model, "fp32"
+    if plan.precision not in (*get_args(Rough), "auto"):
+        raise unknown("precision", plan.precision, ("fp32", "auto", *get_args(Rough)))
+    if not isinstance(model, Subject):
+        return model, "fp32: a lower precision is for classifiers"
+    role = next(column.role for column in model.task.columns if not column.target)
+    some = Texts({role: list(texts[:WEIGHED])})
+    examples = model.task.encode(some, model.tokenizer, model.limit, "truncate").examples
+    rough, why = roughly(model, examples, plan.precision, searched=len(texts) * COPIES)  # type: ignore[arg-type]
+    return (model, f"fp32: {why}") if rough is None else (rough, why)
 
 
 def _rows(model: Subject | Decoder, plan: Plan) -> tuple[list[Any], dict[str, Any]]:

@@ -108,7 +108,7 @@ def roughly(
             continue  # not worth a word: the others are tried
         if precision == "compiled" and not can_compile(exact.model):
             return None, "only a BERT that classifies can be compiled, with openvino and nncf installed"
-        model = _lowered(exact.model, precision, examples)
+        model = model_at(exact.model, precision, examples)
         weighed = weigh(subject, examples, Scorer(model, precision=precision, budget=exact.budget))
         if weighed.refusal is None:
             lower = Scorer(model, precision=precision, budget=exact.budget, cache=exact.cache, identity=exact.identity)
@@ -117,7 +117,7 @@ def roughly(
     return None, "; ".join(refusals)
 
 
-def _lowered(model: Any, precision: Rough, examples: Examples) -> Any:
+def model_at(model: Any, precision: Rough, examples: Examples) -> Any:
     """The model that answers at a precision."""
     if precision == "bf16":
         return in_bf16(model)

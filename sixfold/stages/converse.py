@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
+
+from rich.markup import escape
 
 from sixfold.data.conversations import THREAD
 from sixfold.errors import DataError, UsageError
@@ -247,6 +249,9 @@ def _finish(work: _Work, before: dict[str, Any]) -> dict[str, Any]:
         base=work.config.base or "the stage before",
         data_notes=list(work.rows.told),
     )
+    samples = _side_by_side(before["samples"], after["samples"])
+    for line in _shown(samples):
+        context.tell(line)
     _stops(model, tokenizer, work)
     save(model, tokenizer, context.checkpoint, history, extra_config=_kept(work))
     return {
@@ -263,7 +268,7 @@ def _finish(work: _Work, before: dict[str, Any]) -> dict[str, Any]:
         "before": before,
         "evaluations": after["evaluations"],
         "dialogue": after["dialogue"],
-        "samples": _side_by_side(before["samples"], after["samples"]),
+        "samples": samples,
         "split": after["split"],
         "lineage": history,
     }
@@ -274,6 +279,16 @@ def _stops(model: Any, tokenizer: Any, work: _Work) -> None:
     ids = tokenizer.convert_tokens_to_ids(list(work.proof["stops"]))
     if model.generation_config is not None:
         model.generation_config.eos_token_id = sorted({*ids, int(tokenizer.eos_token_id)})
+
+
+def _shown(samples: list[dict[str, Any]]) -> Iterator[str]:
+    """The first sample, for a person who watches."""
+    for one in samples[:1]:
+        yield "  a held-out conversation:"
+        for message in one["messages"]:
+            yield f"    [dim]{message['role']}:[/] {escape(message['content'] or '')}"
+        for when in ("before", "after"):
+            yield f"    [bold]assistant, {when}:[/] {escape(one[when])}"
 
 
 def _side_by_side(before: list[dict[str, Any]], after: list[dict[str, Any]]) -> list[dict[str, Any]]:
