@@ -22,6 +22,7 @@ from tiny import tiny_encoder
 
 from sixfold.data import catalogue as data_catalogue
 from sixfold.data.files import EXTENSIONS
+from sixfold.data.own import SETS as OWN_SETS
 from sixfold.models import catalogue as model_catalogue
 from sixfold.models.scratch import SIZES
 from sixfold.recipe import Recipe, load, parse
@@ -260,9 +261,9 @@ def test_the_recipes_that_come_along_can_be_read(path: Path) -> None:
         if entry.audit is not None:  # its rows are those that the checkpoint learnt from
             assert entry.audit.foreign in data_catalogue.names()
             continue
-        stage = entry.finetune or entry.harden
+        stage = entry.finetune or entry.converse or entry.harden
         given = entry.pretrain.corpus if stage is None else stage.data
-        assert given.source.partition(":")[0] in data_catalogue.names()
+        assert given.source.partition(":")[0] in (*data_catalogue.names(), *OWN_SETS)
 
 
 def test_the_recipe_of_hardening_is_one_and_its_usual_attacks_are_those_of_the_code() -> None:
