@@ -194,7 +194,10 @@ HOSTILE = {
 
 @pytest.mark.parametrize("text", ["12) 1) 1) 1) 1) 1) " * 40, "1 (" * 200, "11--" * 200, "31/02/" * 200, "址住" * 400])
 def test_a_long_sequence_is_not_tried_from_each_of_its_parts(text: str) -> None:
-    tried = {row.name: sum(1 for _ in table_of((row,)).candidate.finditer(text)) for row in ROWS}
+    tried = {
+        row.name: sum(row.regex.match(text, start) is not None for start in Scanner(table_of((row,))).starts(text))
+        for row in ROWS
+    }
     assert max(tried.values()) <= 2, tried
 
 

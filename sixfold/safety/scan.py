@@ -3,9 +3,9 @@
 What is decided at a place depends on the text before it and on at most ``REACH`` characters behind it (of an open
 candidate: on its own look-ahead), never on how the text came in. So a stream gives what the whole text gives.
 
-Most text holds nothing. One regular expression of all rows goes through it and gives the places where a candidate
-begins: in the word before a *trigger* (a digit, an @, a colon), or at a cue. Rows are tried there alone, no place is
-tried twice, and whatever is tried is of bounded length: the time grows with the text and no faster.
+Most text holds nothing. One regular expression goes through it and gives *triggers* (a digit, an @, a colon) and cues;
+a candidate begins at one, or in the word before it. Rows are tried there alone, no place is tried twice, and whatever
+is tried is of bounded length: the time grows with the text and no faster.
 """
 
 from __future__ import annotations
@@ -75,27 +75,16 @@ _CUES = (
     *_WORD_CUES,
 )
 # Alternatives that begin with a literal, so that characters are skipped without trying more.
-TRIGGER = re.compile("|".join((*(f"{digit}(?<![0-9].)" for digit in "0123456789"), "@", ":", "=", *_CUES)))
+_MARK_TRIGGERS = (*(f"{digit}(?<![0-9].)" for digit in "0123456789"), "@", ":", "=")
+TRIGGER = re.compile("|".join((*_MARK_TRIGGERS, *_CUES)))
+_ASCII_TRIGGER = re.compile("|".join((*_MARK_TRIGGERS, *(cue for cue in _CUES if cue.isascii()))))
+"""The same in a text without others: half the time."""
 TRIGGER_LENGTH = 20
 """No trigger is longer; a place so far before the end of what has come is one already or never."""
-_LEADS = r"[A-Za-z._%+\-(]"
-"""Those of ``_LEAD_CHARACTER`` that are no trigger themselves."""
-_TRIGGERED = "|".join(
-    (
-        rf"{_LEADS}{{0,{LEAD}}}+[0-9@:=]",
-        rf"{_LEADS}{{0,{LEAD - 1}}}+ [:=]",  # api_key = ...
-        rf"[A-Z]{{2}} {_LEADS}{{0,{LEAD - 3}}}+[0-9@:=]",  # AB 12 34 56 C
-        rf"[A-Z]{{2}} {_LEADS}{{0,{LEAD - 4}}}+ [:=]",
-    )
-)
-"""Matches where a word begins that has a trigger in reach: the other side of ``_lead``."""
-_BEGINS_WORD = f"(?<![{_WORD}])(?={_TRIGGERED}|{'|'.join(_WORD_CUES)})"
-_MARKS = "+(:"
-_IS_MARK = f"(?={_TRIGGERED})"
 _ASCII_STARTS = {
     "digit": "0123456789",
     "letter": "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz",
-    "mark": _MARKS,
+    "mark": "+(:",
 }
 
 
@@ -106,13 +95,11 @@ class Table:
     Attributes:
         any: where there are several rows.
         top: the most that a closed candidate may score.
-        candidate: matches the first character of every candidate that is to be judged, and nothing behind it.
     """
 
     rows: dict[str, tuple[Recogniser, ...]]
     any: dict[str, re.Pattern[str]]
     top: dict[str, float]
-    candidate: re.Pattern[str]
 
 
 @lru_cache(maxsize=32)
@@ -132,7 +119,6 @@ def table_of(rows: Sequence[Recogniser]) -> Table:
         {character: tuple(some) for character, some in by_start.items()},
         {character: made[tuple(some)] for character, some in by_start.items() if len(some) > 1},
         {character: _best(some) for character, some in by_start.items()},
-        _candidate(rows),
     )
 
 
@@ -152,38 +138,6 @@ def _any(rows: Sequence[Recogniser]) -> re.Pattern[str]:
 
 def _plain(row: Recogniser) -> str:
     return row.source.replace("?P<e>", "?:")
-
-
-def _candidate(rows: Sequence[Recogniser]) -> re.Pattern[str]:
-    """What ``Table.candidate`` is.
-
-    It begins with a plain set: characters that begin nothing are skipped without trying more. What a candidate is
-    must then stand before the character that was taken, and looks ahead from there.
-    """
-    found: dict[str, dict[str, list[str]]] = {_BEGINS_WORD: {}, _IS_MARK: {}, "": {}}
-    for row in rows:
-        for kind, starts in _by_kind(_starts(row)).items():
-            found[kind].setdefault(starts, []).append(_plain(row))
-    ways = (
-        kind + _either(f"(?=[{re.escape(starts)}]){_either(sources)}" for starts, sources in some.items())
-        for kind, some in found.items()
-        if some
-    )
-    first = re.escape("".join(sorted(set("".join(map(_starts, rows))))))
-    return re.compile(f"[{first}](?<=(?={_either(ways)})[{first}])") if rows else re.compile("(?!)")
-
-
-def _either(sources: Iterable[str]) -> str:
-    return f"(?:{'|'.join(sources)})"
-
-
-def _by_kind(starts: str) -> dict[str, str]:
-    """Characters that candidates begin with, by what must hold where one of them does."""
-    found: dict[str, str] = {}
-    for character in starts:
-        kind = _BEGINS_WORD if character in _WORD_CHARACTER else _IS_MARK if character in _MARKS else ""
-        found[kind] = found.get(kind, "") + character
-    return found
 
 
 def folded(text: str) -> str:
@@ -224,8 +178,7 @@ class Scanner:
             if self.skipping is not None:
                 return
         decided = len(text) if final else len(text) - REACH + 1
-        for candidate in self.rows.candidate.finditer(text, self.place):
-            start = candidate.start()
+        for start in self.starts(text):
             if start >= decided:
                 break
             if start < self.place:
@@ -241,6 +194,27 @@ class Scanner:
                 if self.skipping is not None:
                     return
         self.place = len(text) if final else self._settled(text, max(self.place, decided))
+
+    def starts(self, text: str) -> Iterator[int]:
+        """Places from ``place`` on where a candidate may begin: before triggers, and at them. None comes twice."""
+        done, rows = self.place, self.rows.rows
+        triggers = _ASCII_TRIGGER if text.isascii() else TRIGGER
+        for trigger in triggers.finditer(text, done):
+            at = trigger.start()
+            first = at
+            if at > done:
+                before = text[at - 1]
+                if before == " " or before in _LEAD_CHARACTER:
+                    first = self._lead(text, at, done)
+            for start in range(first, at + 1):
+                character = text[start]
+                if character not in rows:
+                    continue
+                if character in _WORD_CHARACTER and text[start - 1 : start] in _WORD_CHARACTER:
+                    continue
+                yield start
+            if at >= done:
+                done = at + 1
 
     def forget(self, count: int) -> None:
         """The first characters of the text were taken away."""
