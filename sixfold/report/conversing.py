@@ -6,11 +6,26 @@ from collections.abc import Mapping
 from typing import Any
 
 from sixfold.report import show
-from sixfold.report.blocks import Block, Cell, Facts, Format, Notice, Section, Tile, Tiles, estimate, table
+from sixfold.report.blocks import (
+    Block,
+    Cell,
+    Column,
+    Facts,
+    Format,
+    Notice,
+    Section,
+    Table,
+    Tile,
+    Tiles,
+    estimate,
+    table,
+)
 from sixfold.text.counting import counted
 
 Result = dict[str, Any]
 
+SHOWN = 3
+"""Turns of a conversation that are shown before an answer."""
 _BETTER_LOW = ("loss", "perplexity", "harmful", "over_refusal", "repetition", "self_bleu")
 """Figures of which less is better, by how their names begin."""
 
@@ -52,15 +67,34 @@ def _verdict(before: Result, after: Result, *, higher: bool) -> Notice:
 
 
 def _dialogue(before: Mapping[str, Result], after: Mapping[str, Result]) -> Section:
-    columns: list[tuple[str, Format]] = [
-        *(("Figure", "text"), ("Before", "interval"), ("After", "interval"), ("n", "count"), ("Better is", "text"))
+    """Shares in one table, other numbers in another: they have no scale in common."""
+    blocks = [
+        _figures(before, {name: one for name, one in after.items() if one["percent"] is share}, share)
+        for share in (True, False)
+        if any(one["percent"] is share for one in after.values())
     ]
-    rows: list[list[Cell]] = [
-        [metric["name"], estimate(before[name]) if name in before else None, estimate(metric), metric["count"],
-         _direction(name)]
+    return Section("Coherence, creativity, safety", tuple(blocks), "dialogue")
+
+
+def _figures(before: Mapping[str, Result], after: Mapping[str, Result], share: bool) -> Block:
+    columns = (
+        Column("Figure"),
+        Column("Before", "range", percent=share),
+        Column("After", "range", percent=share),
+        Column("n", "count"),
+        Column("Better is"),
+    )
+    rows = tuple(
+        (
+            metric["name"],
+            estimate(before[name]) if name in before else None,
+            estimate(metric),
+            metric["count"],
+            _direction(name),
+        )
         for name, metric in after.items()
-    ]  # fmt: skip
-    return Section("Coherence, creativity, safety", (table(columns, rows, "95 % intervals"),), "dialogue")
+    )
+    return Table(columns, rows, "95 % intervals")
 
 
 def _direction(name: str) -> str:
@@ -81,7 +115,11 @@ def _samples(samples: list[Result]) -> Section:
 
 
 def _talk(messages: list[Mapping[str, Any]]) -> str:
-    return "\n".join(f"{one['role']}: {one['content'] or '(calls a tool)'}" for one in messages)
+    """The end of a conversation: a whole one would fill a page."""
+    last = messages[-SHOWN:]
+    lines = [f"{one['role']}: {one['content'] or '(calls a tool)'}" for one in last]
+    earlier = len(messages) - len(last)
+    return "\n".join([f"… {counted(earlier, 'earlier turn')}", *lines] if earlier else lines)
 
 
 def _learnt(stage: Result) -> Section:
