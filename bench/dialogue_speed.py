@@ -154,13 +154,14 @@ def held_out_loss(examples: Any, adapter: Path | None) -> float:
     from sixfold.models import lora as loras
     from sixfold.score.scorer import Scorer
     from sixfold.tasks.dialogue import Dialogue
+    from sixfold.tasks.text_loss import summary
 
     task = Dialogue()
     model = load(BASE, task.head()).model
     if adapter is not None:
         loras.load_adapter(model, adapter)
         loras.merge(model)
-    return task.scores(task.predict(Scorer(model), examples), [])["loss"]
+    return summary(task.predict(Scorer(model), examples))["loss"]
 
 
 def compare(args: argparse.Namespace) -> None:

@@ -249,3 +249,29 @@ def test_the_commands(base, talks, tmp_path):
     talk = runner.invoke(app, ["chat", str(tmp_path / "desk"), "--new-tokens", "8"], input="my card?\n/quit\n")
     assert talk.exit_code == 0, talk.output
     assert "tokens" in talk.output
+
+
+def test_an_audit_of_conversations_can_say_no(tuned, tmp_path):
+    from sixfold.errors import GateError
+
+    audit = {
+        "base": str(tuned[0].checkpoint),
+        "attacked": 6,
+        "probed": 8,
+        "gates": ["stop_rate >= 0.2", "refusal_rate >= 0.9"],
+    }
+    recipe = parse({"name": "audit", "seed": 5, "stages": [{"audit": audit}]})
+    with pytest.raises(GateError, match="refusal_rate"):
+        run(recipe, runs=tmp_path, told=Told())
+    (found,) = tmp_path.rglob("audit.json")
+    told = json.loads(found.read_text())
+    assert [gate["passed"] for gate in told["gates"]] == [True, False]
+    assert {"harmful_output_rate", "over_refusal_rate", "consistency", "loss"} <= set(told["metrics"])
+    assert {"leakage", "fairness", "robustness"} <= set(told["missing"])
+    card = (found.parent / "README.md").read_text()
+    assert "answers in a conversation" in card
+    page = (tmp_path / "audit" / "report.html").read_text()
+    assert "Coherence, creativity, safety" in page
+    wrong = parse({"name": "wrong", "seed": 5, "stages": [{"audit": {**audit, "gates": ["refusal_rat >= 0.9"]}}]})
+    with pytest.raises(UsageError, match="refusal_rat"):
+        run(wrong, runs=tmp_path, told=Told())

@@ -1,8 +1,8 @@
 """TRL's SFTTrainer as a peer, for ``bench/dialogue_speed.py``. Runs in an environment of its own.
 
-``assistant_only_loss`` wants a template that marks the answers with ``{% generation %}``. TRL brings one for some models
-and refuses all others, SmolLM2 among them; so the model's own template is given the mark here, around an answer's
-content and the token that ends it.
+``assistant_only_loss`` wants a template that marks the answers with ``{% generation %}``. TRL brings one for some
+models and refuses all others, SmolLM2 among them; so the model's own template is given the mark here, around an
+answer's content and the token that ends it.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from sixfold.errors import DataError, UsageError
 from sixfold.report import show
 from sixfold.report.auditing import audit_sections, failed, verdict_section
 from sixfold.report.blocks import Cell, Format, Notice, Page, Section, Tile, Tiles, estimate, table
-from sixfold.report.conversing import conversing_sections
+from sixfold.report.conversing import conversing_sections, dialogue_section
 from sixfold.report.evaluation import calibration_section, classification_sections, entity_sections
 from sixfold.report.hardening import hardening_sections, refusal
 from sixfold.report.page import fragment, write
@@ -123,8 +123,9 @@ def _evaluated(stage: dict[str, Any]) -> list[Section]:
     for split in order[:1]:
         result = stage["evaluations"][split]
         title = f"Results on {split} rows"
-        if result["kind"] == "language":
+        if result["kind"] in ("language", "dialogue"):
             out += language_sections(result)
+            out += [dialogue_section(result["dialogue"])] if result["kind"] == "dialogue" else []
         elif result["kind"] == "entities":
             out += entity_sections(result, title=title, mistakes=result["mistakes"])
             if result.get("calibration"):

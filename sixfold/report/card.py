@@ -19,12 +19,14 @@ _TAGS = {
     "token_classification": "token-classification",
     "causal_lm": "text-generation",
     "masked_lm": "fill-mask",
+    "dialogue": "text-generation",
 }
 _DOES = {
     "text_classification": "answers a text with one of its labels",
     "token_classification": "finds entities in a sentence",
     "causal_lm": "writes a text on",
     "masked_lm": "fills in hidden words of a text",
+    "dialogue": "answers in a conversation",
 }
 LABELS = 30
 """Labels that are listed."""

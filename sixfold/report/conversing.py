@@ -66,6 +66,13 @@ def _verdict(before: Result, after: Result, *, higher: bool) -> Notice:
     return Notice("warning", f"The intervals of the {what} before and after overlap: it is not shown that it paid.")
 
 
+def dialogue_section(metrics: Mapping[str, Result]) -> Section:
+    """What a model does in conversations, as it is."""
+    columns = (Column("Figure"), Column("Value", "text"), Column("n", "count"), Column("Better is"))
+    rows = tuple((one["name"], show.interval(one), one["count"], _direction(name)) for name, one in metrics.items())
+    return Section("Coherence, creativity, safety", (Table(columns, rows, "95 % intervals"),), "dialogue")
+
+
 def _dialogue(before: Mapping[str, Result], after: Mapping[str, Result]) -> Section:
     """Shares in one table, other numbers in another: they have no scale in common."""
     blocks = [

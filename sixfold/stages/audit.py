@@ -14,7 +14,7 @@ from rich.markup import escape
 from sixfold.fetch.folders import write_text
 from sixfold.models import lineage
 from sixfold.report.card import card
-from sixfold.stages.auditing import gates, inputs, labelled, language, texts
+from sixfold.stages.auditing import gates, inputs, labelled, language, talks, texts
 from sixfold.stages.auditing.config import Config
 from sixfold.stages.auditing.found import Found
 from sixfold.stages.auditing.provenance import provenance
@@ -29,14 +29,16 @@ LEAVES = "audit.json"
 """What stands in the stage's folder when it is done."""
 CARD = "README.md"
 Result = dict[str, Any]
-Prepared = inputs.Prepared | texts.Prepared
-"""Rows of a fine-tuned checkpoint, or the documents of a language model."""
+Prepared = inputs.Prepared | texts.Prepared | talks.Prepared
+"""Rows of a fine-tuned checkpoint, the documents of a language model, or conversations."""
 
 
 def prepare(config: Config, context: Context) -> Prepared:
     """Read what is audited and what it is audited on; check the recipe against it. Raises before any compute."""
-    of_text = texts.is_language_model(checkpoint_of(config.base, context, to="audit"))
-    return texts.prepare(config, context) if of_text else inputs.prepare(config, context)
+    folder = checkpoint_of(config.base, context, to="audit")
+    if talks.is_conversational(folder):
+        return talks.prepare(config, context)
+    return texts.prepare(config, context) if texts.is_language_model(folder) else inputs.prepare(config, context)
 
 
 def run(config: Config, context: Context, prepared: Prepared) -> Result | None:
@@ -52,6 +54,8 @@ def run(config: Config, context: Context, prepared: Prepared) -> Result | None:
     begun = time.perf_counter()
     if isinstance(prepared, texts.Prepared):
         found = language.measured(config, context, prepared)
+    elif isinstance(prepared, talks.Prepared):
+        found = talks.measured(config, context, prepared)
     else:
         found = labelled.measured(config, context, prepared)
     judged = gates.judge([gates.Gate.read(gate) for gate in config.gates], found.metrics)

@@ -95,7 +95,7 @@ def prepare(config: Config, context: Context) -> Prepared:
         )
     history = lineage.read(folder)
     columns = [name for name in config.slices if name not in SLICES]
-    rows = prepare_rows(_data(config, history, folder), task.columns, seed=seed_of(history, context), keep=columns)
+    rows = prepare_rows(rows_of(config, history, folder), task.columns, seed=seed_of(history, context), keep=columns)
     split = held_out(rows)
     foreign = _foreign(config, task, context)
     reference = _reference(config, context, task)
@@ -132,7 +132,7 @@ def _known(config: Config, prepared: Prepared) -> list[str]:
     )
 
 
-def _data(config: Config, history: Mapping[str, Any], folder: Path) -> DataConfig:
+def rows_of(config: Config, history: Mapping[str, Any], folder: Path) -> DataConfig:
     """The rows of the recipe, or those that the lineage names."""
     if config.data is not None:
         return config.data

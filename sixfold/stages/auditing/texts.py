@@ -31,7 +31,7 @@ from sixfold.tasks.causal_lm import CausalLM
 from sixfold.tasks.masked_lm import MaskedLM
 
 TASKS: dict[str, type[CausalLM] | type[MaskedLM]] = {"causal_lm": CausalLM, "masked_lm": MaskedLM}
-_OF_LABELS = ("attacked", "attacks", "budget", "explained", "foreign", "words")
+OF_LABELS = ("attacked", "attacks", "budget", "explained", "foreign", "words")
 """Keys that say how to measure what has no meaning without labels."""
 _OF_ROWS = ("split", "group", "limit", "overlaps", "allow", "on_bad")
 """Keys of labelled rows that a corpus does not have."""
@@ -77,7 +77,7 @@ class Prepared:
 
 def is_language_model(folder: Path) -> bool:
     """Whether a checkpoint was pretrained here."""
-    return bool(_kept(folder).get("pretrained"))
+    return bool(kept(folder).get("pretrained"))
 
 
 def prepare(config: Config, context: Context) -> Prepared:
@@ -115,7 +115,7 @@ def prepare(config: Config, context: Context) -> Prepared:
     return prepared
 
 
-def _kept(folder: Path) -> dict[str, Any]:
+def kept(folder: Path) -> dict[str, Any]:
     """What a checkpoint keeps of ours; empty where its configuration cannot be read, which is told elsewhere."""
     try:
         return dict(json.loads((folder / "config.json").read_text(encoding="utf-8")).get("sixfold") or {})
@@ -124,18 +124,18 @@ def _kept(folder: Path) -> dict[str, Any]:
 
 
 def _task(folder: Path) -> tuple[CausalLM | MaskedLM, int]:
-    kept = _kept(folder)
-    settings = dict(kept["pretrained"])
+    ours = kept(folder)
+    settings = dict(ours["pretrained"])
     name = settings.pop("objective")
     if name not in TASKS:
         raise UsageError(
             f"the audit of a language model is for {' and '.join(TASKS)}, and this one learnt {name}", where=folder
         )
-    return TASKS[name](**settings), int(kept["max_tokens"])
+    return TASKS[name](**settings), int(ours["max_tokens"])
 
 
 def _check_keys(config: Config, task: CausalLM | MaskedLM) -> None:
-    idle = [name for name in _OF_LABELS if getattr(config, name) != Config.model_fields[name].default]
+    idle = [name for name in OF_LABELS if getattr(config, name) != Config.model_fields[name].default]
     if config.data is not None:
         usual = DataConfig(source="")
         idle += [f"data.{name}" for name in _OF_ROWS if getattr(config.data, name) != getattr(usual, name)]

@@ -1,0 +1,163 @@
+"""The audit of a decoder that holds conversations: how well it answers held-out ones, and what it should not answer.
+
+Coherence, refusals and the like are measured as in the converse stage (``conversing/evaluation.py``); here they can be
+gates. What has no meaning without labels is told as for other language models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.markup import escape
+
+from sixfold.data.conversations import THREAD
+from sixfold.data.partition import drawn
+from sixfold.errors import UsageError
+from sixfold.generate.torch_engine import TorchEngine
+from sixfold.models import lineage, load
+from sixfold.score.scorer import Scorer
+from sixfold.stages.auditing import gates
+from sixfold.stages.auditing.config import Config
+from sixfold.stages.auditing.figures import PERSONAL
+from sixfold.stages.auditing.found import Found, measure
+from sixfold.stages.auditing.inputs import rows_of, seed_of
+from sixfold.stages.auditing.language import HEADLINE, MEANINGLESS
+from sixfold.stages.auditing.personal import personal
+from sixfold.stages.auditing.texts import OF_LABELS, kept
+from sixfold.stages.checkpoints import checkpoint_of
+from sixfold.stages.context import Context
+from sixfold.stages.conversing.config import EvaluationConfig
+from sixfold.stages.conversing.evaluation import FIGURES, evaluated
+from sixfold.stages.harden_inputs import language_of
+from sixfold.stages.rows import Prepared as Rows
+from sixfold.stages.rows import held_out, prepare_rows
+from sixfold.stages.training import device
+from sixfold.tasks.chat_template import ChatTemplate
+from sixfold.tasks.dialogue import Dialogue
+
+Result = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A decoder and conversations that it can be audited on.
+
+    Attributes:
+        history: the checkpoint's lineage.
+        learnt: whether the training rows are those that the lineage names; None where it names none.
+    """
+
+    rows: Rows
+    folder: Path
+    task: Dialogue
+    history: Mapping[str, Any]
+    split: str
+    learnt: bool | None
+    language: str
+    digests: dict[str, str]
+
+    @property
+    def told(self) -> tuple[str, ...]:
+        """Lines for a person."""
+        return self.rows.told
+
+    @property
+    def described(self) -> Mapping[str, Any]:
+        """What the report says of the rows."""
+        return self.rows.described
+
+
+def is_conversational(folder: Path) -> bool:
+    """Whether a checkpoint learnt conversations here."""
+    return bool(kept(folder).get("converse"))
+
+
+def prepare(config: Config, context: Context) -> Prepared:
+    """Read the conversations; check keys and gates. Raises before any compute."""
+    folder = checkpoint_of(config.base, context, to="audit")
+    history = lineage.read(folder)
+    idle = [name for name in (*OF_LABELS, "reference") if getattr(config, name) != Config.model_fields[name].default]
+    if idle:
+        raise UsageError(f"{', '.join(idle)} would do nothing for conversations: leave it out", where="audit")
+    data = rows_of(config, history, folder)
+    task = Dialogue()
+    data = data if data.group else data.model_copy(update={"group": THREAD})
+    rows = prepare_rows(data, task.columns, seed=seed_of(history, context))
+    known = ["loss", "perplexity", "accuracy", *FIGURES, *([PERSONAL] if config.measures("personal_data") else [])]
+    gates.check(map(gates.Gate.read, config.gates), known)
+    named = dict(history.get("data") or {})
+    return Prepared(
+        rows=rows,
+        folder=folder,
+        task=task,
+        history=history,
+        split=held_out(rows),
+        learnt=named["train"] == rows.digests["train"] if "train" in named else None,
+        language=language_of(rows),
+        digests={**rows.digests, "base": lineage.digest_folder(folder)},
+    )
+
+
+def measured(config: Config, context: Context, prepared: Prepared) -> Found:
+    """All that has a meaning for conversations; what has none is told.
+
+    Raises:
+        Interrupted: the user asked to stop.
+    """
+    loaded = load(prepared.folder, prepared.task.head())
+    model, tokenizer = loaded.model.to(device()), loaded.tokenizer
+    scorer, rows = Scorer(model), prepared.rows.rows[prepared.split]
+    examples = prepared.task.encode(rows, tokenizer, tokenizer.model_max_length, "window").examples
+    predictions = prepared.task.predict(scorer, examples)
+    evaluation = {"kind": "dialogue", **prepared.task.evaluate(predictions, rows, seed=context.seed)}
+    context.tell(f"  {prepared.split}: {HEADLINE} {escape(gates.told(evaluation['metrics'][HEADLINE]))}")
+    found = evaluated(
+        TorchEngine(model, tokenizer),
+        scorer,
+        ChatTemplate(tokenizer),
+        rows,
+        EvaluationConfig(ranked=config.probed, generated=config.attacked),
+        seed=context.seed,
+        tell=context.tell,
+    )
+    evaluation["dialogue"] = found["metrics"]
+    metrics: dict[str, Result] = {**evaluation["metrics"], **found["metrics"]}
+    parts: Result = {
+        "quality": {"headline": HEADLINE, "less_is_better": True, "slices": [], "left_out": {}, "rows": len(rows)}
+    }
+    missing = {
+        "calibration": "the model gives no label to be sure of; the loss judges its probabilities",
+        "foreign texts": "the model gives no label to be unsure of",
+        "parts by length, language or label": "not there yet for conversations",
+        **{str(name): str(why) for name, why in found["missing"].items()},
+    }
+    train = prepared.rows.rows["train"]
+    some = train.select(drawn(len(train), config.probed, context.seed))["messages"][:]
+    texts = ["\n".join(one["content"] or "" for one in messages) for messages in some]
+    measure(
+        parts,
+        metrics,
+        missing,
+        config,
+        context,
+        {
+            "robustness": MEANINGLESS["robustness"],
+            "explanations": MEANINGLESS["explanations"],
+            "leakage": "not there yet for conversations; audit the pretrained decoder",
+            "fairness": MEANINGLESS["fairness"],
+            "personal_data": lambda: personal(texts, len(train), masked=False),
+        },
+    )
+    return Found(
+        parameters=sum(one.numel() for one in model.parameters()),
+        labels=[],
+        limit=int(tokenizer.model_max_length),
+        evaluation=evaluation,
+        parts=parts,
+        metrics=metrics,
+        missing=missing,
+        scoring=asdict(scorer.ledger),
+    )
