@@ -79,7 +79,8 @@ def prepare(config: Config, context: Context) -> Prepared:
     """Read the conversations; check keys and gates. Raises before any compute."""
     folder = checkpoint_of(config.base, context, to="audit")
     history = lineage.read(folder)
-    idle = [name for name in (*OF_LABELS, "reference") if getattr(config, name) != Config.model_fields[name].default]
+    others = {*OF_LABELS, "reference"} - {"attacked"}  # here: how many questions are answered
+    idle = [name for name in sorted(others) if getattr(config, name) != Config.model_fields[name].default]
     if idle:
         raise UsageError(f"{', '.join(idle)} would do nothing for conversations: leave it out", where="audit")
     data = rows_of(config, history, folder)
