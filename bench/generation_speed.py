@@ -4,8 +4,8 @@
 
 128-token prompts, 64 new tokens, greedy, 1, 8 and 16 at a time. All sides run in turns in processes of their own. Two
 clocks: end to end (prompt and all new tokens), and decoding alone (what is left when the time of the same prompts with
-one new token is taken off). Fidelity is measured on the first tokens written: agreement of greedy text with torch in
-fp32, and for our own weights the KL divergence of the next token's distribution where an engine tells it.
+one new token is taken off). No side keeps prefixes: the prompts are the same in every round. Fidelity is told by greedy
+text: how much of it is that of torch in fp32 (``generation_fidelity.py`` has the divergence).
 
 llama.cpp comes through llama-cpp-python, compiled on this machine into an environment of its own (``--llama``).
 """
@@ -84,7 +84,7 @@ def ours(args: argparse.Namespace) -> None:
     else:
         path = Path(args.folder) / f"{args.way.split()[0]}.gguf"
         engine = FastEngine(
-            path, loaded.tokenizer, context=8192, threads=args.threads, exact=args.way.endswith("exact")
+            path, loaded.tokenizer, context=8192, threads=args.threads, exact=args.way.endswith("exact"), prefixes=False
         )
 
     def write(some: list[list[int]], new: int) -> list[list[int]]:

@@ -28,6 +28,8 @@ class FastEngine:
         tokenizer: the checkpoint's, of transformers.
         context: tokens that the model reads at most.
         threads: 0 leaves it to the library.
+        cache: GiB of memory for keys and values.
+        prefixes: keep them between requests, so that a prompt that begins like an earlier one begins at once.
         exact: products in fp32; without it the library may use what the processor has (bf16), which is faster.
 
     Raises:
@@ -36,7 +38,15 @@ class FastEngine:
     """
 
     def __init__(
-        self, path: Path, tokenizer: Any, *, context: int, threads: int = 0, exact: bool = True, cache: int = CACHE_GIB
+        self,
+        path: Path,
+        tokenizer: Any,
+        *,
+        context: int,
+        threads: int = 0,
+        exact: bool = True,
+        cache: int = CACHE_GIB,
+        prefixes: bool = True,
     ) -> None:
         try:
             import openvino_genai
@@ -49,7 +59,7 @@ class FastEngine:
         self.context = context
         schedule = openvino_genai.SchedulerConfig()
         schedule.cache_size = cache
-        schedule.enable_prefix_caching = True
+        schedule.enable_prefix_caching = prefixes
         schedule.dynamic_split_fuse = True
         settings: dict[str, Any] = {"KV_CACHE_PRECISION": "f16"}
         if exact:
