@@ -314,9 +314,9 @@ def test_rows_that_lost_every_entity_are_told_and_reported(tmp_path: Path, base:
         train={"epochs": 1},
     )
     (line,) = (line for line in made.told if line.strip().startswith("train: 60 rows"))
-    assert "30 longer than 16 tokens: 260 tokens cut away, and every entity of 30 rows" in line
+    assert "30 longer than 16 tokens: 260 tokens cut away, and all there is to learn in 30 rows" in line
     assert made.results["data"]["cut"]["by_split"]["train"]["unlearnable"] == 30
-    assert "every entity of 30 rows" in made.run.report.read_text(encoding="utf-8")
+    assert "all there is to learn in 30 rows" in made.run.report.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(("on_long", "lost", "windows"), [("truncate", 16, 0), ("window", 0, 1)])

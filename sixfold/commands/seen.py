@@ -12,7 +12,6 @@ from rich.text import Text
 from sixfold import data
 from sixfold.commands.predict import checkpoint_of
 from sixfold.models.tokenizer import lone_tokenizer
-from sixfold.stages.labelled import cut_line
 from sixfold.tasks.chat_template import ChatTemplate
 from sixfold.tasks.dialogue import Dialogue, prove, written
 
@@ -48,7 +47,7 @@ def show_seen(
     console.print(Text(proof.told()))
     for split, part in usable.items():
         cut = task.encode(part, tokenizer, int(tokenizer.model_max_length), "window").cut
-        console.print(cut_line(split, cut))
+        console.print(cut.told(split))
 
 
 def shown(template: ChatTemplate, messages: Any) -> Text:

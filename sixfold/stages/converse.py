@@ -21,7 +21,7 @@ from sixfold.stages.converse_config import Config
 from sixfold.stages.conversing.evaluation import evaluated
 from sixfold.stages.conversing.samples import answered
 from sixfold.stages.job import Job, Split, training
-from sixfold.stages.labelled import cut_line, data_results, encoded
+from sixfold.stages.labelled import data_results, encoded
 from sixfold.stages.rows import Prepared, held_out, prepare_rows
 from sixfold.stages.training import device, headline, training_results
 from sixfold.tasks.chat_template import TEMPLATES, ChatTemplate
@@ -116,7 +116,7 @@ def _start(config: Config, context: Context, prepared: Prepared) -> _Work:
     hint = "set on_long: split (between rounds) or on_long: truncate (keep the start)"
     found = encoded(task, prepared, loaded.tokenizer, config.context or most, config.cut, hint=hint)
     for split, part in found.items():
-        context.tell(f"  {cut_line(split, part.cut)}")
+        context.tell(f"  {part.cut.told(split)}")
     if not len(found["train"].examples):
         raise DataError("nothing is left to learn from: every conversation is too long, or has no answer")
     loaded.model.to(device())

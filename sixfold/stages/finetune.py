@@ -17,7 +17,6 @@ from sixfold.score.scorer import Scorer
 from sixfold.stages.context import NAME, Context
 from sixfold.stages.job import Job, Split, training
 from sixfold.stages.labelled import (
-    cut_line,
     data_results,
     encoded,
     judged,
@@ -181,7 +180,7 @@ def _start(config: Config, context: Context, prepared: Prepared) -> _Work:
     plan = _canaries(config, context, task, prepared, loaded)
     encoded = _encoded(config, task, prepared if plan is None else planted(prepared, plan, task), loaded)
     for split, part in encoded.items():
-        context.tell(f"  {cut_line(split, part.cut)}")
+        context.tell(f"  {part.cut.told(split)}")
     if plan is not None:
         context.tell(f"  {planted_told(plan, task, prepared.mask, 'training rows')}")
     return _Work(config, context, prepared, task, loaded, encoded, plan)

@@ -32,7 +32,6 @@ from sixfold.stages.harden_inputs import Prepared, prepare
 from sixfold.stages.harden_results import compared, refusal, robustness, told
 from sixfold.stages.job import Job, Split, training
 from sixfold.stages.labelled import (
-    cut_line,
     data_results,
     encoded,
     judged,
@@ -109,7 +108,7 @@ def _start(config: Config, context: Context, prepared: Prepared) -> _Work:
     hint = f"the checkpoint refuses longer texts; tune one with on_long: truncate or window ({prepared.folder})"
     examples = encoded(subject.task, rows, subject.tokenizer, subject.limit, subject.on_long, hint=hint)
     for split, part in examples.items():
-        context.tell(f"  {cut_line(split, part.cut)}")
+        context.tell(f"  {part.cut.told(split)}")
     bench = _bench(config, context, prepared, [built[name] for name in prepared.attacks], encoder)
     further = _further(config, context, rows, subject, examples["train"].examples, built)
     return _Work(config, context, prepared, loaded, subject, examples, bench, further)

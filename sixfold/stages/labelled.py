@@ -13,7 +13,7 @@ from sixfold.fetch.folders import PRIVATE, write_lines
 from sixfold.stages.context import Context
 from sixfold.stages.rows import Prepared
 from sixfold.stages.training import headline, quantiles
-from sixfold.tasks.contract import Cut, Encoded, OnLong, Predictor, Task
+from sixfold.tasks.contract import Encoded, OnLong, Predictor, Task
 from sixfold.text.counting import counted
 
 SHOWN = 5
@@ -52,17 +52,6 @@ def _refuse_long(found: Mapping[str, Encoded], prepared: Prepared, hint: str) ->
         where=", ".join(places[:SHOWN]) + (", …" if count > SHOWN else ""),
         hint=hint,
     )
-
-
-def cut_line(split: str, cut: Cut) -> str:
-    """What encoding a split took away, for a person."""
-    rows, longest = counted(cut.rows, "row"), counted(cut.longest, "token")
-    if not cut.long_rows:
-        return f"{split}: {rows}, the longest {longest}, nothing cut"
-    more, lost = counted(cut.windows, "more window"), counted(cut.lost_tokens, "token")
-    done = f"{lost} cut away" if cut.lost_tokens else f"split into {more}"
-    bare = f", and every entity of {counted(cut.unlearnable, 'row')}" if cut.unlearnable else ""
-    return f"{split}: {rows}, [yellow]{cut.long_rows:,} longer than {cut.limit:,} tokens: {done}{bare}[/]"
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from sixfold.data.columns import Column
 from sixfold.data.examples import Examples
 from sixfold.models.head import Head
+from sixfold.text.counting import counted
 
 if TYPE_CHECKING:
     import torch
@@ -66,6 +67,16 @@ class Cut:
     longest: int = 0
     limit: int = 0
     where: tuple[int, ...] = ()
+
+    def told(self, split: str) -> str:
+        """What encoding a split took away, for a person; with rich's markup."""
+        rows, longest = counted(self.rows, "row"), counted(self.longest, "token")
+        if not self.long_rows:
+            return f"{split}: {rows}, the longest {longest}, nothing cut"
+        more, lost = counted(self.windows, "more window"), counted(self.lost_tokens, "token")
+        done = f"{lost} cut away" if self.lost_tokens else f"split into {more}"
+        bare = f", and all there is to learn in {counted(self.unlearnable, 'row')}" if self.unlearnable else ""
+        return f"{split}: {rows}, [yellow]{self.long_rows:,} longer than {self.limit:,} tokens: {done}{bare}[/]"
 
 
 @dataclass(frozen=True)
