@@ -157,3 +157,16 @@ def test_a_check_tells_every_bad_conversation_with_its_line(tmp_path):
     assert next(place for what, place in told.items() if "without content" in what)[0].endswith("talk.jsonl:3")
     assert next(place for what, place in told.items() if "role is not one of" in what)[0].endswith("talk.jsonl:4")
     assert len(data.apply(rows, found, on_bad="drop").rows["train"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "texts"),
+    [
+        ({"meta": {"made": "by hand"}, "data": [{"text": "x"}, {"text": "y"}]}, ["x", "y"]),
+        ({"a": {"text": "x"}, "b": {"text": "y"}}, ["x", "y"]),
+        ({"a": {"text": "x"}}, ["x"]),
+    ],
+)
+def test_an_object_of_objects_is_told_from_one_with_data(tmp_path, content, texts):
+    (tmp_path / "rows.json").write_text(json.dumps(content, indent=1))
+    assert data.read(str(tmp_path / "rows.json"))["train"]["text"][:] == texts

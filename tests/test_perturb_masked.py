@@ -257,6 +257,7 @@ def test_names_are_looked_up_and_a_model_without_a_mask_is_refused(tmp_path: Pat
 
 
 @given(st.text(st.one_of(st.sampled_from("the bad cats ,我在北京'-é"), st.characters()), max_size=30))
+@example(text="\ud800")
 @settings(max_examples=80, deadline=None)
 def test_any_text_can_be_asked_about_and_any_answer_read(pieces: Pieces, text: str) -> None:
     sentence = Sentence.of(text)

@@ -54,7 +54,9 @@ def json_rows(source: File, faults: Faults) -> Iterator[tuple[int, dict[str, Any
     with files.text(source) as stream:
         cursor = _Cursor(stream, source)
         if cursor.peek() == "{":
-            if not _enter_data(cursor):
+            first = _enter_data(cursor)
+            if first is not None:
+                yield first
                 yield from _named_items(cursor)
                 return
         elif cursor.peek() != "[":
@@ -85,25 +87,31 @@ def _lines(stream: TextIO) -> Iterator[str]:
         yield line
 
 
-def _enter_data(cursor: _Cursor) -> bool:
+def _enter_data(cursor: _Cursor) -> tuple[int, dict[str, Any]] | None:
     """Go into the list under the key ``data`` of the object that starts here.
 
-    False: its first value is an object, so it is an object of objects; its first name is what was read last.
+    Where its first two values are objects (or its only one), it is an object of objects: its first row is given, and
+    the cursor stands behind it, at the next one's value if there is one.
     """
     seen: list[str] = []
+    first: tuple[int, dict[str, Any]] | None = None
     cursor.take("{")
     while cursor.peek() != "}":
+        line = cursor.line
         key = cursor.value()
         cursor.take(":")
         if key == "data" and cursor.peek() == "[":
-            return True
-        if not seen and cursor.peek() == "{":
+            return None
+        if first is not None and cursor.peek() == "{":
             cursor.name = str(key)
-            return False
+            return first
         seen.append(str(key))
-        cursor.value()
+        value = cursor.value()
+        first = (line, {"id": str(key), **value}) if isinstance(value, dict) and len(seen) == 1 else None
         if cursor.peek() == ",":
             cursor.take(",")
+    if first is not None:
+        return first
     raise DataError(
         "the JSON object has no list of rows under the key 'data'",
         where=cursor.source,
@@ -113,9 +121,9 @@ def _enter_data(cursor: _Cursor) -> bool:
 
 
 def _named_items(cursor: _Cursor) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The objects of an object, each with its name; the cursor stands at the first one's value."""
+    """The other objects of an object, each with its name; the cursor stands at the second one's value, if any."""
     name, line = cursor.name, cursor.line
-    while True:
+    while cursor.peek() != "}":
         if cursor.peek() != "{":
             raise cursor.error("the file holds an object whose values are not all objects")
         row = cursor.value()

@@ -50,9 +50,12 @@ class Pieces:
         return usable
 
     def encoded(self, text: str) -> tuple[list[int], list[Span]]:
-        """The text's token ids without special tokens, and where in it each token's own letters are."""
+        """The text's token ids without special tokens, and where in it each token's own letters are.
+
+        Half a surrogate is read as a question mark: the tokenizer takes none.
+        """
         found = self._tokenizer(
-            text,
+            text.encode("utf-8", "replace").decode("utf-8"),
             add_special_tokens=False,
             split_special_tokens=True,  # a text that spells [MASK] is read as text
             return_offsets_mapping=True,

@@ -220,7 +220,7 @@ def _losses(data: Result) -> tuple[Block, ...]:
     cut, dropped, problems = data.get("cut"), data.get("dropped") or [], data.get("problems") or []
     if cut and cut.get("rows"):
         lost = f", {counted(cut['tokens'], 'token')} cut away" if cut.get("tokens") else ""
-        bare = f", and every entity of {counted(cut['unlearnable'], 'row')}" if cut.get("unlearnable") else ""
+        bare = f", and all there is to learn in {counted(cut['unlearnable'], 'row')}" if cut.get("unlearnable") else ""
         told = f"{counted(cut['rows'], 'row')}{lost}{bare} (on_long: {cut.get('on_long', 'unknown')})"
         blocks.append(Notice("warning", f"Longer than the model's limit: {told}."))
     elif cut is not None:
