@@ -61,7 +61,7 @@ def export(
     checkpoint: Checkpoint,
     to: Annotated[str, typer.Option(help="gguf: one file for llama.cpp, openvino-genai and others.")] = "gguf",
     kind: Annotated[str, typer.Option(help="f16, q8_0 or f32.")] = "f16",
-    out: Annotated[Path | None, typer.Option(help="The file; beside the checkpoint unless given.")] = None,
+    out: Annotated[Path | None, typer.Option(help="The file; beside a run's checkpoint unless given.")] = None,
 ) -> None:
     """Write a decoder's checkpoint as one file, with its tokenizer and chat template."""
     from sixfold.commands.export import run

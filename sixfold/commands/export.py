@@ -7,6 +7,7 @@ from pathlib import Path
 from sixfold.commands.predict import checkpoint_of
 from sixfold.commands.runs import called
 from sixfold.errors import unknown
+from sixfold.fetch import home
 from sixfold.models import load
 from sixfold.models.export_gguf import Exported, export_gguf
 from sixfold.models.head import Head
@@ -15,7 +16,7 @@ FORMATS = ("gguf",)
 
 
 def run(checkpoint: str, *, to: str = "gguf", kind: str = "f16", out: Path | None = None) -> Exported:
-    """Write it; beside the checkpoint's folder where ``out`` is left out.
+    """Write it; where ``out`` is left out, beside a run's checkpoint, and into the working folder for a base model.
 
     Raises:
         UsageError: a format or kind that does not exist.
@@ -26,5 +27,6 @@ def run(checkpoint: str, *, to: str = "gguf", kind: str = "f16", out: Path | Non
     folder = checkpoint_of(Path(checkpoint))
     loaded = load(folder, Head("causal_lm"))
     name = called(folder)
-    path = out or folder.parent / f"{name}-{kind}.gguf"
+    beside = Path() if folder.is_relative_to(home()) else folder.parent
+    path = out or beside / f"{name}-{kind}.gguf"
     return export_gguf(loaded.model, loaded.tokenizer, path, kind=kind, name=name)

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from sixfold.errors import ModelError
+from sixfold.fetch.folders import replacing
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 _PREFIX = "base_model.model."
@@ -91,10 +92,13 @@ def merge(model: nn.Module) -> None:
 
 
 def save_adapter(model: nn.Module, lora: Lora, folder: Path, base: str) -> None:
-    """Write the updates alone, into a folder that is there.
+    """Write the updates alone, as a folder that appears whole or not at all.
 
     Args:
         base: what the adapter belongs to, for a person; its digest stands in the lineage.
+
+    Raises:
+        StorageError: it could not be written.
     """
     from safetensors.torch import save_file
 
@@ -104,7 +108,6 @@ def save_adapter(model: nn.Module, lora: Lora, folder: Path, base: str) -> None:
         for name, module in found.items()
         for part in ("lora_A", "lora_B")
     }
-    save_file(weights, folder / WEIGHTS, metadata={"format": "pt"})
     told = {
         "peft_type": "LORA",
         "task_type": "CAUSAL_LM",
@@ -116,7 +119,9 @@ def save_adapter(model: nn.Module, lora: Lora, folder: Path, base: str) -> None:
         "target_modules": sorted({name.rpartition(".")[2] for name in found}),
         "inference_mode": True,
     }
-    (folder / CONFIG).write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+    with replacing(folder) as temporary:
+        save_file(weights, temporary / WEIGHTS, metadata={"format": "pt"})
+        (temporary / CONFIG).write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
 
 
 def load_adapter(model: nn.Module, folder: Path) -> Lora:

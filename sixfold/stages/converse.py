@@ -233,7 +233,6 @@ def _finish(work: _Work, before: dict[str, Any]) -> dict[str, Any]:
     context, model, tokenizer = work.context, work.loaded.model, work.loaded.tokenizer
     folder = context.folder / ADAPTER
     if work.lora is not None:
-        folder.mkdir(parents=True, exist_ok=True)
         loras.save_adapter(model, work.lora, folder, str(work.config.base or "the stage before"))
         loras.merge(model)
     model.requires_grad_(True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
 
@@ -61,14 +61,6 @@ class Config(BaseModel):
     )
     samples: PositiveInt = Field(3, description="Held-out conversations whose answers are shown side by side.")
     train: TrainConfig = TrainConfig()
-
-    @model_validator(mode="before")
-    @classmethod
-    def _filled(cls, given: Any) -> Any:
-        """A key without keys of its own (``lora:`` in YAML) is one with their defaults."""
-        if isinstance(given, dict) and "lora" in given and given["lora"] is True:
-            return {**given, "lora": {}}
-        return given
 
     @model_validator(mode="after")
     def _whole(self) -> Config:

@@ -83,6 +83,12 @@ def prepare(config: Config, context: Context) -> Prepared:
     idle = [name for name in sorted(others) if getattr(config, name) != Config.model_fields[name].default]
     if idle:
         raise UsageError(f"{', '.join(idle)} would do nothing for conversations: leave it out", where="audit")
+    if config.data is None and kept(folder)["converse"]["objective"] == "preference":
+        raise UsageError(
+            "this checkpoint learnt from pairs of answers, and an audit needs conversations with one",
+            where=folder,
+            hint="name some: sixfold audit CHECKPOINT --data FILE",
+        )
     data = rows_of(config, history, folder)
     task = Dialogue()
     data = data if data.group else data.model_copy(update={"group": THREAD})
