@@ -10,15 +10,16 @@ import json
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sixfold.commands.predict import checkpoint_of
+from sixfold.data.conversations import message
 from sixfold.errors import SixfoldError, UsageError, unknown
 from sixfold.fetch.folders import PRIVATE, write_text
-from sixfold.generate.requests import Engine, Finish, Request, Sampling
+from sixfold.generate.requests import Engine, Finish, Request, Sampling, asked
 from sixfold.generate.torch_engine import TorchEngine
 from sixfold.models import load
 from sixfold.models.head import Head
@@ -37,7 +38,6 @@ COMMANDS = {
     "/help": "list these",
     "/quit": "leave (as Ctrl-D)",
 }
-_ANSWER = {"role": "assistant", "content": "", "tool_calls": None}
 
 
 @dataclass
@@ -100,7 +100,7 @@ class Chat:
     def instruct(self, system: str | None) -> None:
         """Set or take back the system prompt; the conversation goes on."""
         rest = [one for one in self.messages if one["role"] != "system"]
-        first = [_message("system", system)] if system and system.strip() else []
+        first = [message("system", system)] if system and system.strip() else []
         self.messages = [*first, *rest]
 
     def reset(self) -> None:
@@ -113,7 +113,7 @@ class Chat:
         Raises:
             UsageError: the text alone is longer than the model reads.
         """
-        self.messages.append(_message("user", text))
+        self.messages.append(message("user", text))
         yield from self._answer()
 
     def retry(self) -> Iterator[str]:
@@ -129,38 +129,29 @@ class Chat:
         yield from self._answer()
 
     def _answer(self) -> Iterator[str]:
-        prompt = self._prompt()
-        shape = self.template.shape([*self.messages, _ANSWER])
-        request = Request(
-            tuple(prompt),
-            min(self.new_tokens, self.context - len(prompt)),
-            self.sampling.of(self.asked),
-            stop_ids=tuple(sorted(shape.stops)),
-        )
+        request = self._request()
         self.asked += 1
         self.last = Spoken()
         begun, said = time.perf_counter(), ""
-        stream = self.engine.stream([request])
         try:
-            for chunk in stream:
-                self.last.seconds = time.perf_counter() - begun
-                self.last.first = self.last.first or self.last.seconds
-                self.last.tokens += len(chunk.ids)
-                self.last.finish = chunk.finish
-                said += chunk.text
-                if chunk.text:
-                    yield chunk.text
+            with closing(self.engine.stream([request])) as stream:
+                for chunk in stream:
+                    self.last.seconds = time.perf_counter() - begun
+                    self.last.first = self.last.first or self.last.seconds
+                    self.last.tokens += len(chunk.ids)
+                    self.last.finish = chunk.finish
+                    said += chunk.text
+                    if chunk.text:
+                        yield chunk.text
         finally:
-            if self.last.finish is None:
-                self.last.finish = "cancelled"
-                getattr(stream, "close", lambda: None)()
+            self.last.finish = self.last.finish or "cancelled"
             if said.strip():
-                self.messages.append(_message("assistant", said))
+                self.messages.append(message("assistant", said))
             else:
                 self.messages.pop()
 
-    def _prompt(self) -> list[int]:
-        """The conversation's tokens; the oldest rounds are left out where it no longer fits.
+    def _request(self) -> Request:
+        """The next answer's; the oldest rounds are left out where the conversation no longer fits.
 
         Raises:
             UsageError: the last question alone does not fit.
@@ -169,10 +160,10 @@ class Chat:
         room = self.context - min(self.new_tokens, self.context // 4)
         for first in range(len(rounds)):
             kept: list[Message] = [*head, *(one for turns in rounds[first:] for one in turns)]
-            prompt = self.template.prompt(kept)
-            if len(prompt) <= room:
+            found = asked(self.template, kept, self.new_tokens, self.sampling.of(self.asked))
+            if len(found.prompt) <= room:
                 self.dropped = first
-                return prompt
+                return replace(found, new_tokens=min(self.new_tokens, self.context - len(found.prompt)))
         self.messages.pop()
         raise UsageError(
             f"the question is longer than the model reads: {self.context:,} tokens, some of them for the answer",
@@ -187,10 +178,6 @@ class Chat:
         """
         kept = [{"role": one["role"], "content": one["content"]} for one in self.messages]
         write_text(path, json.dumps({"messages": kept}, ensure_ascii=False) + "\n", mode=PRIVATE)
-
-
-def _message(role: str, content: str) -> dict[str, Any]:
-    return {"role": role, "content": content, "tool_calls": None}
 
 
 def _fast(loaded: Any, context: int) -> Engine:

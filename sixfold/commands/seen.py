@@ -13,11 +13,10 @@ from sixfold import data
 from sixfold.commands.predict import checkpoint_of
 from sixfold.models.tokenizer import lone_tokenizer
 from sixfold.tasks.chat_template import ChatTemplate
-from sixfold.tasks.dialogue import Dialogue, prove, written
+from sixfold.tasks.dialogue import Dialogue, prove_rows, written
 
 LEARNT = "bold green"
 GIVEN = "dim"
-PROVED = 200
 
 
 def show_seen(
@@ -39,20 +38,18 @@ def show_seen(
     rows = data.read(source, encoding=encoding, talk=True)
     usable = data.apply(rows, data.check(rows, task.columns, columns, allow=["overlaps"]), on_bad="drop").rows
     first = next(iter(usable.values()))
-    messages = first["messages"][0]
     console.print(Text(f"a conversation as {base} sees it; what is learnt in green:"))
-    console.print(shown(template, messages), soft_wrap=True)
-    some = first.select(range(min(PROVED, len(first))))
-    proof = prove(template, [(one, None) for one in some["messages"][:]])
-    console.print(Text(proof.told()))
+    tools = first["tools"][0] if "tools" in first.column_names else None
+    console.print(shown(template, first["messages"][0], tools), soft_wrap=True)
+    console.print(Text(prove_rows(template, first).told()))
     for split, part in usable.items():
         cut = task.encode(part, tokenizer, int(tokenizer.model_max_length), "window").cut
         console.print(cut.told(split))
 
 
-def shown(template: ChatTemplate, messages: Any) -> Text:
+def shown(template: ChatTemplate, messages: Any, tools: str | None = None) -> Text:
     """The conversation's text, learnt tokens in colour."""
-    made = written(template, messages)
+    made = written(template, messages, tools)
     text = Text()
     start = 0
     while start < len(made):

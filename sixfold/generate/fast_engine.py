@@ -8,7 +8,7 @@ of the torch engine but for near-ties. Settings that it has not are refused, not
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +80,7 @@ class FastEngine:
         if handle is not None:
             handle.cancel()
 
-    def stream(self, requests: Sequence[Request]) -> Iterator[Chunk]:
+    def stream(self, requests: Sequence[Request]) -> Generator[Chunk]:
         """Chunks as they come. All requests run together, as far as the cache holds them."""
         checked(requests, self.context)
         configs = [self._config(one) for one in requests]
@@ -130,26 +130,26 @@ class FastEngine:
                 if token in request.stop_ids:
                     yield Chunk(place, stream.rest(), finish="stop")
                     return
-                text, finish = stream.add(token), None
+                text = stream.add(token)
+                finish: Finish | None = None
                 if stream.stopped:
                     finish = "stop"
                 elif counts[place] >= request.new_tokens:
                     finish, text = "length", text + stream.rest()
-                yield Chunk(place, text, (token,), logprobs[order : order + 1], finish)  # type: ignore[arg-type]
+                yield Chunk(place, text, (token,), logprobs[order : order + 1], finish)
                 if finish is not None:
                     if stream.stopped:
                         handle.stop()
                     return
         found = handle.get_status()
-        if found == status.CANCEL or found == status.STOP:
+        if found in (status.CANCEL, status.STOP):
             yield Chunk(place, "", finish="cancelled")
         elif found == status.IGNORED:
             raise ModelError(
                 "the fast engine has no room for a request", hint="fewer requests at once, or a larger cache"
             )
         elif found == status.FINISHED:
-            finish_: Finish = "stop"
-            yield Chunk(place, stream.rest(), finish=finish_)
+            yield Chunk(place, stream.rest(), finish="stop")
 
     def _config(self, request: Request) -> Any:
         """The library's settings for a request.

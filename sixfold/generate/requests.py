@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
+from sixfold.data.conversations import message
 from sixfold.errors import UsageError
+
+if TYPE_CHECKING:
+    from sixfold.tasks.chat_template import ChatTemplate, Message
 
 Finish = Literal["stop", "length", "cancelled"]
 """Why a text ended: by a token or string that ends it, at its limit, or since it was told to."""
@@ -127,7 +131,7 @@ class Text:
 class Engine(Protocol):
     """Writes texts. ``cancel`` may be called from another thread, and while a stream is open."""
 
-    def stream(self, requests: Sequence[Request]) -> Iterator[Chunk]:
+    def stream(self, requests: Sequence[Request]) -> Generator[Chunk]:
         """Chunks as they come, of all requests together; leaving the iterator ends them.
 
         Raises:
@@ -138,6 +142,23 @@ class Engine(Protocol):
     def cancel(self, request: int) -> None:
         """End one request of the open stream, before its next token."""
         ...
+
+
+def asked(
+    template: ChatTemplate,
+    messages: Sequence[Message],
+    new_tokens: int,
+    sampling: Sampling | None = None,
+    tools: str | None = None,
+) -> Request:
+    """The request for the assistant's next turn, which ends where the template ends one.
+
+    Raises:
+        DataError, ModelError: as ``ChatTemplate.shape``.
+    """
+    stops = template.shape([*messages, message("assistant", "")], tools).stops
+    prompt = tuple(template.prompt(messages, tools))
+    return Request(prompt, new_tokens, sampling or Sampling(), stop_ids=tuple(sorted(stops)))
 
 
 def whole(engine: Engine, requests: Sequence[Request]) -> list[Text]:

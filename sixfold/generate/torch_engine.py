@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -69,7 +69,7 @@ class TorchEngine:
         with self._lock:
             self._cancelled.add(request)
 
-    def stream(self, requests: Sequence[Request]) -> Iterator[Chunk]:
+    def stream(self, requests: Sequence[Request]) -> Generator[Chunk]:
         """Chunks as they come; requests of like length are written together, ``ROWS`` at a time."""
         checked(requests, self.context)
         with self._lock:

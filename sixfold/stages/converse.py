@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.markup import escape
 
-from sixfold.data.conversations import THREAD
+from sixfold.data.conversations import THREAD, message
 from sixfold.errors import DataError, UsageError
 from sixfold.generate.torch_engine import TorchEngine
 from sixfold.models import lineage, load, save
@@ -20,19 +20,17 @@ from sixfold.stages.context import Context
 from sixfold.stages.converse_config import Config
 from sixfold.stages.conversing.evaluation import evaluated
 from sixfold.stages.conversing.samples import answered
-from sixfold.stages.job import Job, Split, training
+from sixfold.stages.job import Job, Split, trained
 from sixfold.stages.labelled import data_results, encoded
 from sixfold.stages.rows import Prepared, held_out, prepare_rows
 from sixfold.stages.training import device, headline, training_results
 from sixfold.tasks.chat_template import TEMPLATES, ChatTemplate
 from sixfold.tasks.contract import Encoded
-from sixfold.tasks.dialogue import Dialogue, prove
+from sixfold.tasks.dialogue import PROVED, Dialogue, prove, prove_rows
 from sixfold.tasks.preference import Preference
 from sixfold.train import state
 from sixfold.train.config import TrainConfig
-from sixfold.train.events import Stopped
 from sixfold.train.optimiser import learning_rate
-from sixfold.train.tracking import tracked
 
 __all__ = ["LEAVES", "VERSION", "Config", "Prepared", "job", "prepare", "run"]
 
@@ -44,8 +42,6 @@ ADAPTER = "adapter"
 """Where the updates alone are kept, beside the checkpoint in which they are merged."""
 LORA_RATE = 10
 """How many times a whole model's learning rate low-rank updates get (Schulman et al. 2025, "LoRA Without Regret")."""
-PROVED = 200
-"""Conversations whose masks are held against their text before the first step."""
 
 
 @dataclass(frozen=True)
@@ -90,11 +86,7 @@ def run(config: Config, context: Context, prepared: Prepared) -> dict[str, Any] 
         context.tell(f"  {line}")
     work = _start(config, context, prepared)
     before = _measured(work, "before")
-    reason = ""
-    for event in context.watch(tracked(training(_job(work), context), context.training)):
-        if isinstance(event, Stopped):
-            reason = event.reason
-    if reason == "interrupted":
+    if not trained(_job(work), context):
         return None
     results = _finish(work, before)
     state.clear(context.training)
@@ -158,15 +150,11 @@ def _proved(
         ModelError: something else than the answers would be learnt.
     """
     rows = prepared.rows["train"]
-    some = rows.select(range(min(PROVED, len(rows))))
-    tools = some["tools"][:] if "tools" in some.column_names else [None] * len(some)
-    conversations = list(zip(some["messages"][:], tools, strict=True))
     if isinstance(task, Preference):
-        conversations = [
-            ([*messages, {"role": "assistant", "content": answer, "tool_calls": None}], None)
-            for messages, answer in zip(some["messages"][:], some["chosen"][:], strict=True)
-        ]
-    proof = prove(template, conversations)
+        some = zip(rows["messages"][:PROVED], rows["chosen"][:PROVED], strict=True)
+        proof = prove(template, [([*messages, message("assistant", answer)], None) for messages, answer in some])
+    else:
+        proof = prove_rows(template, rows)
     context.tell(f"  {proof.told()}")
     return asdict(proof)
 
@@ -284,8 +272,8 @@ def _shown(samples: list[dict[str, Any]]) -> Iterator[str]:
     """The first sample, for a person who watches."""
     for one in samples[:1]:
         yield "  a held-out conversation:"
-        for message in one["messages"]:
-            yield f"    [dim]{message['role']}:[/] {escape(message['content'] or '')}"
+        for turn in one["messages"]:
+            yield f"    [dim]{turn['role']}:[/] {escape(turn['content'] or '')}"
         for when in ("before", "after"):
             yield f"    [bold]assistant, {when}:[/] {escape(one[when])}"
 

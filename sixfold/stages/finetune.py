@@ -15,7 +15,7 @@ from sixfold.models.shapes import forgets_case, has_types, widen
 from sixfold.safety.canaries import Plan
 from sixfold.score.scorer import Scorer
 from sixfold.stages.context import NAME, Context
-from sixfold.stages.job import Job, Split, training
+from sixfold.stages.job import Job, Split, trained
 from sixfold.stages.labelled import (
     data_results,
     encoded,
@@ -33,8 +33,6 @@ from sixfold.tasks.registry import full_name, settings_of, task_class
 from sixfold.tasks.token_classification import TokenClassification
 from sixfold.train import state
 from sixfold.train.config import TrainConfig
-from sixfold.train.events import Stopped
-from sixfold.train.tracking import tracked
 
 VERSION = 2
 """Raised when the stage computes something else from the same inputs, so that finished runs are done again."""
@@ -160,12 +158,7 @@ def run(config: Config, context: Context, prepared: Prepared) -> dict[str, Any] 
     for line in prepared.told:
         context.tell(f"  {line}")
     work = _start(config, context, prepared)
-    events = tracked(training(_job(work), context), context.training)
-    reason = ""
-    for event in context.watch(events):
-        if isinstance(event, Stopped):
-            reason = event.reason
-    if reason == "interrupted":
+    if not trained(_job(work), context):
         return None
     results = _finish(work)
     state.clear(context.training)

@@ -30,7 +30,7 @@ from sixfold.stages.further import Adversarial, Augmented, Further, Maker, augme
 from sixfold.stages.harden_config import Config, trained_with
 from sixfold.stages.harden_inputs import Prepared, prepare
 from sixfold.stages.harden_results import compared, refusal, robustness, told
-from sixfold.stages.job import Job, Split, training
+from sixfold.stages.job import Job, Split, trained
 from sixfold.stages.labelled import (
     data_results,
     encoded,
@@ -46,8 +46,6 @@ from sixfold.tasks.contract import Encoded, Task
 from sixfold.tasks.registry import settings_of
 from sixfold.text.counting import counted
 from sixfold.train import state
-from sixfold.train.events import Stopped
-from sixfold.train.tracking import tracked
 
 __all__ = ["LEAVES", "VERSION", "Config", "Prepared", "job", "prepare", "run"]
 
@@ -77,11 +75,7 @@ def run(config: Config, context: Context, prepared: Prepared) -> dict[str, Any] 
         context.tell(f"  {line}")
     work = _start(config, context, prepared)
     before = _measured(work, work.subject, "before")
-    reason = ""
-    for event in context.watch(tracked(training(_job(work), context), context.training)):
-        if isinstance(event, Stopped):
-            reason = event.reason
-    if reason == "interrupted":
+    if not trained(_job(work), context):
         return None
     results = _finish(work, before)
     state.clear(context.training)

@@ -18,10 +18,11 @@ from sixfold.stages.training import device
 from sixfold.tasks.contract import Task
 from sixfold.tasks.masking import MaskToken
 from sixfold.train.config import TrainConfig
-from sixfold.train.events import Event
+from sixfold.train.events import Event, Stopped
 from sixfold.train.loop import fit
 from sixfold.train.optimiser import precision
 from sixfold.train.renewed import Renew
+from sixfold.train.tracking import tracked
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,15 @@ class Job:
         """Answers while training goes on, in its precision."""
         scorer = Scorer(model, precision=precision(self.train, device()).value)  # type: ignore[arg-type]
         return self.task.predict(scorer, split.examples)
+
+
+def trained(job: Job, context: Context) -> bool:
+    """Train to the end, watched and logged; False when the user stopped it (the state is saved)."""
+    reason = ""
+    for event in context.watch(tracked(training(job, context), context.training)):
+        if isinstance(event, Stopped):
+            reason = event.reason
+    return reason != "interrupted"
 
 
 def training(job: Job, context: Context) -> Iterator[Event]:

@@ -26,7 +26,7 @@ from sixfold.safety.planting import plant
 from sixfold.score.scorer import Scorer
 from sixfold.stages.context import Context
 from sixfold.stages.corpora import read_corpus
-from sixfold.stages.job import Job, Split, training
+from sixfold.stages.job import Job, Split, trained
 from sixfold.stages.masked import Mask, RowMask, masked, masked_corpus
 from sixfold.stages.planted import plan_of
 from sixfold.stages.planted import told as planted_told
@@ -37,8 +37,6 @@ from sixfold.tasks.contract import Cut, FittedTask, Rows
 from sixfold.text.counting import counted
 from sixfold.train import processes, state
 from sixfold.train.config import TrainConfig
-from sixfold.train.events import Stopped
-from sixfold.train.tracking import tracked
 
 VERSION = 1
 """Raised when the stage computes something else from the same inputs, so that finished runs are done again."""
@@ -102,11 +100,7 @@ def run(config: Config, context: Context, prepared: Prepared) -> dict[str, Any] 
         context.tell(f"  held out, before: {headline(before)}")
     if work.longer is not None:
         extend(work.loaded.model, work.loaded.tokenizer, work.longer)
-    reason = ""
-    for event in context.watch(tracked(training(_job(work), context), context.training)):
-        if isinstance(event, Stopped):
-            reason = event.reason
-    if reason == "interrupted":
+    if not trained(_job(work), context):
         return None
     results = _finish(work, prepared, before)
     state.clear(context.training)

@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from sixfold.data.conversations import message
 from sixfold.errors import DataError, ModelError
 
 Message = Mapping[str, Any]
@@ -137,7 +138,7 @@ class ChatTemplate:
         Raises:
             As ``shape``.
         """
-        shape = self.shape([*messages, {"role": "assistant", "content": "", "tool_calls": None}], tools)
+        shape = self.shape([*messages, message("assistant", "")], tools)
         contents = self.contents([one["content"] or "" for one in messages], shape)
         out: list[int] = []
         last = len(messages)
@@ -214,7 +215,7 @@ class ChatTemplate:
         role = first[0]["role"]
         probe = [{**first[0], "content": " blank "}]
         if role == "system":
-            probe.append({"role": "user", "content": "x", "tool_calls": None})
+            probe.append(message("user", "x"))
         text = self.text(probe, tools=tools)
         return " blank" not in text, "blank " not in text
 

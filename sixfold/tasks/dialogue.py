@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 
+PROVED = 200
+"""Conversations whose masks are held against their text before the first step."""
 SHOWN = 5
 """Long rows that are named."""
 
@@ -303,6 +305,17 @@ def prove(template: ChatTemplate, conversations: Sequence[tuple[Sequence[Message
         given += len(made) - sum(made.learnt)
     stops = tuple(sorted(template.tokenizer.convert_ids_to_tokens(list(ends))))
     return Proof(len(conversations), turns, learnt, given, stops)
+
+
+def prove_rows(template: ChatTemplate, rows: Rows) -> Proof:
+    """``prove`` on the first of some rows.
+
+    Raises:
+        ModelError: as ``prove``.
+    """
+    count = min(PROVED, len(rows))
+    tools = rows["tools"][:count] if "tools" in rows.column_names else [None] * count
+    return prove(template, list(zip(rows["messages"][:count], tools, strict=True)))
 
 
 def _runs(made: Written) -> list[list[int]]:

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from sixfold.data.columns import Column
+from sixfold.data.conversations import message
 from sixfold.data.examples import Examples, Ragged
 from sixfold.metrics.intervals import mean, proportion
 from sixfold.models.forward import Flat
@@ -193,10 +194,7 @@ class Preference:
 
 def _pair(template: ChatTemplate, messages: Any, chosen: str, rejected: str) -> tuple[Written, Written]:
     """Both conversations; only the last turn of each is compared."""
-    first, second = (
-        written(template, [*messages, {"role": "assistant", "content": answer, "tool_calls": None}])
-        for answer in (chosen, rejected)
-    )
+    first, second = (written(template, [*messages, message("assistant", answer)]) for answer in (chosen, rejected))
     return _last_only(first), _last_only(second)
 
 

@@ -35,6 +35,11 @@ MEANINGLESS = {
     "fairness": f"{_NO_LABEL} that could hang on a person's sex",
 }
 """Why parts of an audit are not measured of a language model."""
+UNLABELLED = {
+    "calibration": f"{_NO_LABEL} to be sure of; the loss judges its probabilities",
+    "foreign texts": f"{_NO_LABEL} to be unsure of",
+}
+"""The same, of what is no part by itself."""
 
 
 @dataclass(frozen=True)
@@ -73,10 +78,7 @@ def measured(config: Config, context: Context, prepared: Prepared) -> Found:
     probed = with_mask(prepared, train[drawn(len(train), config.probed, context.seed)]["text"])
     others = list(held_out[drawn(len(held_out), config.probed, context.seed)]["text"])
     parts: Result = {"quality": told}
-    missing = {
-        "calibration": f"{_NO_LABEL} to be sure of; the loss judges its probabilities",
-        "foreign texts": f"{_NO_LABEL} to be unsure of",
-    }
+    missing = dict(UNLABELLED)
     if "label" in config.slices and "slices" in config.model_fields_set:
         missing["parts by label"] = "documents have none"
     measure(

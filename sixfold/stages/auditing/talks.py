@@ -24,7 +24,7 @@ from sixfold.stages.auditing.config import Config
 from sixfold.stages.auditing.figures import PERSONAL
 from sixfold.stages.auditing.found import Found, measure
 from sixfold.stages.auditing.inputs import rows_of, seed_of
-from sixfold.stages.auditing.language import HEADLINE, MEANINGLESS
+from sixfold.stages.auditing.language import HEADLINE, MEANINGLESS, UNLABELLED
 from sixfold.stages.auditing.personal import personal
 from sixfold.stages.auditing.texts import OF_LABELS, kept
 from sixfold.stages.checkpoints import checkpoint_of
@@ -136,8 +136,7 @@ def measured(config: Config, context: Context, prepared: Prepared) -> Found:
         "quality": {"headline": HEADLINE, "less_is_better": True, "slices": [], "left_out": {}, "rows": len(rows)}
     }
     missing = {
-        "calibration": "the model gives no label to be sure of; the loss judges its probabilities",
-        "foreign texts": "the model gives no label to be unsure of",
+        **UNLABELLED,
         "parts by length, language or label": "not there yet for conversations",
         **{str(name): str(why) for name, why in found["missing"].items()},
     }

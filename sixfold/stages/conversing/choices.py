@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from sixfold.data.conversations import message
 from sixfold.data.examples import Column, Examples, Ragged
 from sixfold.data.partition import drawn
 from sixfold.score.scorer import Scorer
-from sixfold.stages.conversing.held_out import Conversation, fitting, independent, message
+from sixfold.stages.conversing.held_out import Conversation, fitting, independent
 from sixfold.stages.conversing.probes import PROBES
 from sixfold.tasks.chat_template import ChatTemplate, Message
 from sixfold.tasks.dialogue import Dialogue, Written, written

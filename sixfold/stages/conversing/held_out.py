@@ -47,11 +47,6 @@ def speaks(message: Message, role: str) -> bool:
     return message["role"] == role and bool((message["content"] or "").strip()) and not message.get("tool_calls")
 
 
-def message(role: str, content: str) -> Message:
-    """A message as rows hold them."""
-    return {"role": role, "content": content, "tool_calls": None}
-
-
 def read(rows: Rows) -> list[Conversation]:
     """All rows; ``tools`` may be left out."""
     tools = rows["tools"] if "tools" in rows.column_names else [None] * len(rows)

@@ -107,11 +107,7 @@ def json_keys(*keys: str) -> Check:
     """A JSON object with exactly these keys; a fence around it is allowed."""
 
     def check(answer: str) -> bool:
-        fenced = _FENCE.fullmatch(answer)
-        try:
-            found = json.loads(fenced[1] if fenced else answer)
-        except ValueError:
-            return False
+        found = _parsed(answer)
         return isinstance(found, dict) and set(found) == set(keys)
 
     return check
@@ -121,14 +117,19 @@ def json_list(count: int) -> Check:
     """A JSON list of so many strings; a fence around it is allowed."""
 
     def check(answer: str) -> bool:
-        fenced = _FENCE.fullmatch(answer)
-        try:
-            found = json.loads(fenced[1] if fenced else answer)
-        except ValueError:
-            return False
+        found = _parsed(answer)
         return isinstance(found, list) and len(found) == count and all(isinstance(one, str) for one in found)
 
     return check
+
+
+def _parsed(answer: str) -> object:
+    """What the JSON says; None where it is none."""
+    fenced = _FENCE.fullmatch(answer)
+    try:
+        return json.loads(fenced[1] if fenced else answer)
+    except ValueError:
+        return None
 
 
 def at_most(count: int) -> Check:

@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from sixfold.data.conversations import message
 from sixfold.data.partition import drawn
-from sixfold.generate.requests import Engine, Finish, Request, whole
-from sixfold.stages.conversing.held_out import Conversation, fitting, independent, message, speaks
+from sixfold.generate.requests import Engine, Finish, asked, whole
+from sixfold.stages.conversing.held_out import Conversation, fitting, independent, speaks
 from sixfold.stages.conversing.instructions import INSTRUCTIONS, Instruction
 from sixfold.stages.conversing.refusals import HARMFUL, HARMLESS, refused
 from sixfold.tasks.chat_template import ChatTemplate, Message
@@ -143,10 +144,5 @@ def listed(template: ChatTemplate, languages: Sequence[str], limit: int) -> tupl
 
 def answered(engine: Engine, template: ChatTemplate, questions: Sequence[Question], new_tokens: int) -> list[Answer]:
     """All answers, written together and greedily."""
-    requests = []
-    for one in questions:
-        stops = template.shape([*one.messages, message("assistant", "")], one.tools).stops
-        prompt = tuple(template.prompt(one.messages, one.tools))
-        requests.append(Request(prompt, new_tokens, stop_ids=tuple(sorted(stops))))
-    texts = whole(engine, requests)
+    texts = whole(engine, [asked(template, one.messages, new_tokens, tools=one.tools) for one in questions])
     return [Answer(one, text.text.strip(), text.finish) for one, text in zip(questions, texts, strict=True)]

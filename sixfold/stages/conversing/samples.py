@@ -6,10 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from sixfold.data.partition import drawn
-from sixfold.generate.requests import Engine, Request, Sampling, whole
+from sixfold.generate.requests import Engine, asked, whole
 from sixfold.tasks.chat_template import ChatTemplate
-
-ANSWER = {"role": "assistant", "content": "", "tool_calls": None}
 
 
 def answered(
@@ -17,10 +15,7 @@ def answered(
 ) -> list[dict[str, Any]]:
     """Some conversations up to their last question, what stood there, and what the model answers (greedily)."""
     some = [_up_to_answer(messages, truth) for messages, truth in _given(rows, drawn(len(rows), count, seed))]
-    requests = []
-    for messages, _ in some:
-        stops = tuple(sorted(template.shape([*messages, ANSWER]).stops))
-        requests.append(Request(tuple(template.prompt(messages)), new_tokens, Sampling(), stop_ids=stops))
+    requests = [asked(template, messages, new_tokens) for messages, _ in some]
     return [
         {
             "messages": [{"role": one["role"], "content": one["content"]} for one in messages],
