@@ -44,11 +44,23 @@ ATTACKS = {
     "zh": ("zh-pwws", "zh-deepwordbug", "zh-textbugger"),
 }
 DATA: dict[str, dict[str, Any]] = {
-    "sst2_glue": {"language": "en", "source": {"limit": 20_000}, "words": "textfooler-offline"},
-    "ag_news": {"language": "en", "source": {"limit": 10_000}, "words": "textfooler-offline"},
-    "chnsenticorp": {"language": "zh", "source": {}, "words": "zh-pwws"},
+    "sst2_glue": {
+        "language": "en",
+        "source": {"limit": 20_000},
+        "words": "textfooler-offline",
+        "gradient": "a2t-offline",
+    },
+    "ag_news": {
+        "language": "en",
+        "source": {"limit": 10_000},
+        "words": "textfooler-offline",
+        "gradient": "a2t-offline",
+    },
+    "chnsenticorp": {"language": "zh", "source": {}, "words": "zh-pwws", "gradient": "zh-textbugger"},
 }
 EPOCHS = 2
+NEAR = {"en": "neighbour", "zh": "zh-synonym"}
+"""Augmenters that draw from what the attacks by words draw from."""
 
 
 def ways(name: str) -> dict[str, dict[str, Any]]:
@@ -69,6 +81,8 @@ def ways(name: str) -> dict[str, dict[str, Any]]:
         "ranmask": {"train": {"mask_share": 0.3}},
         "eda": {"augment": {"method": "eda"}},
         "words": renewed,
+        "near words": {"augment": {"method": NEAR[data["language"]], "times": 2}},
+        "gradient words": {"renew": {"attack": data["gradient"], "examples": 5_000, "budget": 60}},
         "spelling": {"renew": {"attack": spelling, "examples": 1_000, "budget": 200}},
         "words + freelb": {**renewed, "train": freelb},
         "words + ranmask": {**renewed, "train": {"mask_share": 0.3}},

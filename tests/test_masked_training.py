@@ -110,6 +110,25 @@ def test_two_values_in_one_word_are_both_masked() -> None:
     assert re.fullmatch(r"[a-z.]+\d{4}@example\.com,[a-z.]+\d{4}@example\.com", made[0])
 
 
+def test_a_conversation_is_masked_turn_by_turn_and_inside_what_tools_are_called_with() -> None:
+    call = json.dumps([{"type": "function", "function": {"name": "ring", "arguments": {"to": PHONES[0], "times": 2}}}])
+    said = f"ring {PHONES[0]}"
+    messages = [
+        {"role": "user", "content": said, "tool_calls": None},
+        {"role": "assistant", "content": None, "tool_calls": call},
+        {"role": "tool", "content": "done", "tool_calls": None},
+    ]
+    made, types = MASK.cell("messages", messages)
+    assert types == ["phone", "phone"]
+    assert [one["role"] for one in made] == ["user", "assistant", "tool"]
+    assert made[0]["content"].startswith("ring ")
+    called = json.loads(made[1]["tool_calls"])[0]["function"]
+    assert (called["name"], called["arguments"]["times"]) == ("ring", 2)
+    assert called["arguments"]["to"] == made[0]["content"].removeprefix("ring ") != PHONES[0]
+    assert (made[1]["content"], made[2]["content"]) == (None, "done")
+    assert messages[0]["content"] == said, "the conversation that was given stays"
+
+
 # Rows
 
 

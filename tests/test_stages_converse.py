@@ -3,6 +3,7 @@
 import json
 
 import pytest
+import torch
 from chat_templates import CHATML_END, SMOLLM, tokenizer
 from test_tasks_dialogue import tiny
 from typer.testing import CliRunner
@@ -12,6 +13,12 @@ from sixfold.errors import ModelError, UsageError
 from sixfold.models import load
 from sixfold.models.head import Head
 from sixfold.recipe import Told, parse, run
+from sixfold.safety.row_losses import row_losses
+from sixfold.score.scorer import Scorer
+from sixfold.stages.context import Context
+from sixfold.stages.converse import Config, prepare
+from sixfold.stages.rows import DataConfig, prepare_rows
+from sixfold.tasks.dialogue import Dialogue
 
 WORDS = ("card", "loan", "fee", "rate", "app", "desk", "form", "date")
 QUICK = {"epochs": 8, "batch": 8, "learning_rate": 1e-2, "precision": "fp32"}
@@ -82,6 +89,30 @@ def test_answers_are_learnt_and_measured_before_and_after(tuned):
     assert {"stop_rate", "distinct_1"} <= set(found["dialogue"]["metrics"])
     sample = found["samples"][0]
     assert {"messages", "truth", "before", "after"} == set(sample)
+
+
+def test_training_conversations_are_masked_and_held_out_ones_measured_both_ways(base, talks, tmp_path):
+    source = tmp_path / "private.jsonl"
+    lines = [line.replace("my ", "call 13800138000, my ") for line in talks.read_text().splitlines()]
+    source.write_text("\n".join(lines))
+    train = {**QUICK, "epochs": 1}
+    done = run(stage(source, base, data={"source": str(source), "mask": True}, train=train), runs=tmp_path, told=Told())
+    masked = results_of(done)["data"]["masked"]
+    assert masked["types"] == {"phone": masked["rows"]}
+    assert masked["rows"] == masked["of"]
+    both = {(one["split"], one["masked"]["name"]) for one in masked["scores"]}
+    assert {("validation", "loss"), ("test", "perplexity")} <= both
+    assert "Held-out rows masked" in (done.folder / "report.html").read_text()
+
+
+def test_pairs_are_masked_on_both_sides(base, pairs, tmp_path):
+    source = tmp_path / "private.jsonl"
+    source.write_text(pairs.read_text().replace("the ", "ask a@corp.org, the "))
+    config = Config(base=str(base), objective="preference", data={"source": str(source), "mask": True})
+    found = prepare(config, Context(folder=tmp_path / "stage", seed=5)).rows["train"]
+    assert not any("corp.org" in text for text in found["chosen"])
+    assert all("@example.com" in text for text in found["chosen"])
+    assert set(found["rejected"]) == {"go away!"}
 
 
 def test_a_tuned_model_ends_its_answers(tuned):
@@ -267,7 +298,7 @@ def test_an_audit_of_conversations_can_say_no(tuned, tmp_path):
     told = json.loads(found.read_text())
     assert [gate["passed"] for gate in told["gates"]] == [True, False]
     assert {"harmful_output_rate", "over_refusal_rate", "consistency", "loss"} <= set(told["metrics"])
-    assert {"leakage", "fairness", "robustness"} <= set(told["missing"])
+    assert {"fairness", "robustness"} <= set(told["missing"])
     card = (found.parent / "README.md").read_text()
     assert "answers in a conversation" in card
     page = (tmp_path / "audit" / "report.html").read_text()
@@ -275,3 +306,29 @@ def test_an_audit_of_conversations_can_say_no(tuned, tmp_path):
     wrong = parse({"name": "wrong", "seed": 5, "stages": [{"audit": {**audit, "gates": ["refusal_rat >= 0.9"]}}]})
     with pytest.raises(UsageError, match="refusal_rat"):
         run(wrong, runs=tmp_path, told=Told())
+
+
+def test_training_conversations_are_told_from_others_by_their_loss_and_against_the_base(tuned, talks, base, tmp_path):
+    audit = {
+        "base": str(tuned[0].checkpoint),
+        "data": {"source": str(talks), "split": {"test": 0.4}},
+        "reference": str(base),
+        "attacked": 2,
+        "probed": 40,
+        "gates": ["membership_auc < 1.01"],
+    }
+    recipe = parse({"name": "audit", "seed": 5, "stages": [{"audit": audit}]})
+    found = results_of(run(recipe, runs=tmp_path, told=Told()))
+    attacks = found["parts"]["leakage"]["membership"]["attacks"]
+    assert [one["attack"] for one in attacks] == ["loss", "loss against a reference"]
+    task = Dialogue()
+    read = load(tuned[0].checkpoint, Head("causal_lm"))
+    rows = prepare_rows(DataConfig(**audit["data"], group="thread"), task.columns, seed=5).rows
+    assert attacks[0]["others"] == len(rows["test"])
+    examples = task.encode(rows["test"].select([0]), read.tokenizer, 10_000, "error").examples
+    flat = torch.tensor(examples.ragged("input_ids")[0].astype(int))[None]
+    logits = read.model(flat).logits[0, :-1].log_softmax(-1)
+    learnt = examples.ragged("learnt")[0][1:].astype(bool)
+    direct = -logits[torch.arange(len(learnt)), flat[0, 1:]][torch.tensor(learnt)].mean()
+    loss = row_losses(task, Scorer(read.model), examples)
+    assert loss == pytest.approx([direct.item()], rel=1e-4)

@@ -11,6 +11,7 @@ from sixfold.metrics.intervals import Floats
 from sixfold.safety.secret_losses import log_softmax
 from sixfold.tasks.causal_lm import CausalLM
 from sixfold.tasks.contract import Predictor, Task
+from sixfold.tasks.dialogue import Dialogue
 from sixfold.tasks.masked_and_order import MaskedAndOrder
 from sixfold.tasks.masked_lm import MaskedLM
 from sixfold.tasks.text_classification import TextClassification
@@ -23,8 +24,8 @@ def row_losses(task: Task, scorer: Predictor, examples: Examples) -> Floats:
 
     - text_classification: the cross-entropy of the right label (several labels: the mean over all labels).
     - token_classification: the mean over the row's words.
-    - causal_lm: the mean over the document's tokens. masked_lm: over those hidden under one mask, which the document
-      alone decides, so that a reference model is asked the same.
+    - causal_lm: the mean over the document's tokens. dialogue: over those of the assistant's turns. masked_lm: over
+      those hidden under one mask, which the document alone decides, so that a reference model is asked the same.
 
     Temperatures and weights of classes are left out: the model is asked, not what was set on validation rows.
 
@@ -37,7 +38,7 @@ def row_losses(task: Task, scorer: Predictor, examples: Examples) -> Floats:
         DataError: the rows have no targets.
         UsageError: the task has no loss of single rows.
     """
-    if isinstance(task, CausalLM | MaskedLM):
+    if isinstance(task, CausalLM | MaskedLM | Dialogue):
         return _means(task.predict(scorer, examples))
     if isinstance(task, MaskedAndOrder):
         return _means([one.masked for one in task.predict(scorer, examples)])
@@ -49,7 +50,7 @@ def row_losses(task: Task, scorer: Predictor, examples: Examples) -> Floats:
         return _of_tags(*task.joined(scorer.ask(examples, task.question()), examples), examples)
     raise UsageError(
         f"rows of the task {task.name} have no loss that could tell membership",
-        hint="those of text_classification, token_classification, causal_lm and masked_lm have",
+        hint="those of text_classification, token_classification, causal_lm, masked_lm and dialogue have",
     )
 
 

@@ -21,7 +21,7 @@ from sixfold.stages.converse_config import Config
 from sixfold.stages.conversing.evaluation import evaluated
 from sixfold.stages.conversing.samples import answered
 from sixfold.stages.job import Job, Split, trained
-from sixfold.stages.labelled import data_results, encoded
+from sixfold.stages.labelled import Judged, data_results, encoded, mask_results, masked_evaluations
 from sixfold.stages.rows import Prepared, held_out, prepare_rows
 from sixfold.stages.training import device, headline, training_results
 from sixfold.tasks.chat_template import TEMPLATES, ChatTemplate
@@ -216,6 +216,22 @@ def _measured(work: _Work, when: str) -> dict[str, Any]:
     return {"evaluations": evaluations, "dialogue": dialogue, "samples": shown, "split": split}
 
 
+def _masked(work: _Work, evaluations: Mapping[str, Any]) -> dict[str, Any]:
+    """What was masked, and the model on what is held out, as it is and masked alike; empty without a mask."""
+    if work.rows.mask is None:
+        return {}
+    task: Any = work.task
+    scorer, tokenizer, seed = Scorer(work.loaded.model), work.loaded.tokenizer, work.context.seed
+    limit = work.config.context or tokenizer.model_max_length
+    if isinstance(task, Preference):
+        # What its reference says of masked pairs is gone: the base has learnt since.
+        return {"masked": work.rows.described["masked"]}
+    done = Judged(task, {}, dict(evaluations))
+    tell = work.context.tell
+    found = masked_evaluations(done, scorer, work.rows, tokenizer, limit, work.config.cut, seed=seed, tell=tell)
+    return mask_results(done, found, work.rows)
+
+
 def _finish(work: _Work, before: dict[str, Any]) -> dict[str, Any]:
     """Merge what was learnt, measure, write the checkpoint."""
     context, model, tokenizer = work.context, work.loaded.model, work.loaded.tokenizer
@@ -236,6 +252,7 @@ def _finish(work: _Work, before: dict[str, Any]) -> dict[str, Any]:
         base=work.config.base or "the stage before",
         data_notes=list(work.rows.told),
     )
+    masked = _masked(work, after["evaluations"])
     samples = _side_by_side(before["samples"], after["samples"])
     for line in _shown(samples):
         context.tell(line)
@@ -250,7 +267,7 @@ def _finish(work: _Work, before: dict[str, Any]) -> dict[str, Any]:
         "learning": work.learning,
         "lora": None if work.lora is None else asdict(work.lora),
         "proof": dict(work.proof),
-        "data": data_results(work.rows, work.encoded, work.config.cut),
+        "data": data_results(work.rows, work.encoded, work.config.cut) | masked,
         "training": training_results(context),
         "before": before,
         "evaluations": after["evaluations"],

@@ -73,8 +73,6 @@ class Config(BaseModel):
             raise ValueError("adversarial (train.adversarial) is for classifiers")
         if self.train.muon_rate is not None and self.train.optimiser != "muon":
             raise ValueError("muon_rate (train.muon_rate) is for optimiser: muon")
-        if self.data.mask:
-            raise ValueError("mask (data.mask) is not there yet for conversations: `sixfold mask` masks the file")
         metric, known = self.train.metric, self.new_task().score_names
         if metric is not None and metric not in known:
             raise ValueError(f"there is no metric {metric!r} (train.metric) for {self.objective}: {', '.join(known)}")

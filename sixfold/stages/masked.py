@@ -33,7 +33,7 @@ from sixfold.text.counting import counted
 from sixfold.text.language import has_han
 from sixfold.text.segment import written_out
 
-_MASKED = ("text", "words")
+_MASKED = ("text", "words", "messages")
 """Kinds of cells that are masked."""
 _LEFT = ("label", "labels", "tags", "number")
 """Kinds of cells that are what the task learns to say, not text."""
@@ -88,11 +88,29 @@ class Mask:
         """A cell masked, and the types of what was found in it.
 
         Args:
-            kind: what it holds: ``text``, ``words`` or ``characters``.
+            kind: what it holds: ``text``, ``words``, ``characters`` or ``messages``.
         """
         if cell is None:
             return None, []
+        if kind == "messages":
+            return self.messages(cell)
         return self.text(cell) if kind == "text" else self.words(cell, characters=kind == "characters")
+
+    def messages(self, messages: Sequence[Mapping[str, Any]]) -> tuple[list[dict[str, Any]], list[str]]:
+        """A conversation masked turn by turn, what tools were called with too, and the types of what was found."""
+        types: list[str] = []
+
+        def told(text: str) -> str:
+            made, found = self.text(text)
+            types.extend(found)
+            return made
+
+        made = []
+        for one in messages:
+            content, calls = one.get("content"), one.get("tool_calls")
+            one = {**one, "content": None if content is None else told(content)}
+            made.append(one if calls is None else {**one, "tool_calls": _in_strings(calls, told)})
+        return made, types
 
     def _pieces(self, entity: Entity, value: str, parts: Sequence[_Part]) -> list[str]:
         """What takes the place of each part: a share of a pseudonym, or, where it has other words, one of its own."""
@@ -110,6 +128,21 @@ class Mask:
             draw = Draw(secret, f"{kind}\0{first}\0{part}")
             out += [_other(one, draw) for one in part[first : first + _DRAWS]]
         return "".join(out)
+
+
+def _in_strings(written: str, change: Callable[[str], str]) -> str:
+    """JSON with the strings in it changed: a pseudonym must not end one."""
+
+    def inside(value: Any) -> Any:
+        if isinstance(value, str):
+            return change(value)
+        if isinstance(value, list):
+            return [inside(one) for one in value]
+        if isinstance(value, dict):
+            return {name: inside(one) for name, one in value.items()}
+        return value
+
+    return json.dumps(inside(json.loads(written)), ensure_ascii=False)
 
 
 def _other(one: str, draw: Draw) -> str:
@@ -220,7 +253,7 @@ def masked(rows: datasets.Dataset, kinds: Mapping[str, str], mask: Mask) -> tupl
     """Rows with their text masked.
 
     Args:
-        kinds: columns to mask, each with what its cells hold: ``text``, ``words`` or ``characters``.
+        kinds: columns to mask, each with what its cells hold: ``text``, ``words``, ``characters``, ``messages``.
     """
     order = rows.column_names
     found: list[list[str]] = [[] for _ in range(len(rows))]

@@ -14,6 +14,7 @@ from typing import Any
 from rich.markup import escape
 
 from sixfold.data.conversations import THREAD
+from sixfold.data.examples import Examples
 from sixfold.data.partition import drawn
 from sixfold.errors import UsageError
 from sixfold.generate.torch_engine import TorchEngine
@@ -21,21 +22,23 @@ from sixfold.models import lineage, load
 from sixfold.score.scorer import Scorer
 from sixfold.stages.auditing import gates
 from sixfold.stages.auditing.config import Config
-from sixfold.stages.auditing.figures import PERSONAL
+from sixfold.stages.auditing.figures import MEMBERSHIP, MEMBERSHIP_HITS, PERSONAL
 from sixfold.stages.auditing.found import Found, measure
 from sixfold.stages.auditing.inputs import rows_of, seed_of
 from sixfold.stages.auditing.language import HEADLINE, MEANINGLESS, UNLABELLED
+from sixfold.stages.auditing.leakage import membership_of, together
 from sixfold.stages.auditing.personal import personal
-from sixfold.stages.auditing.texts import OF_LABELS, kept
+from sixfold.stages.auditing.texts import OF_LABELS, kept, same_tokens
 from sixfold.stages.checkpoints import checkpoint_of
 from sixfold.stages.context import Context
 from sixfold.stages.conversing.config import EvaluationConfig
 from sixfold.stages.conversing.evaluation import FIGURES, evaluated
 from sixfold.stages.harden_inputs import language_of
-from sixfold.stages.rows import Prepared as Rows
+from sixfold.stages.rows import Prepared as PreparedRows
 from sixfold.stages.rows import held_out, prepare_rows
 from sixfold.stages.training import device
 from sixfold.tasks.chat_template import ChatTemplate
+from sixfold.tasks.contract import Rows
 from sixfold.tasks.dialogue import Dialogue
 
 Result = dict[str, Any]
@@ -48,15 +51,17 @@ class Prepared:
     Attributes:
         history: the checkpoint's lineage.
         learnt: whether the training rows are those that the lineage names; None where it names none.
+        reference: the folder of a decoder that membership is told against.
     """
 
-    rows: Rows
+    rows: PreparedRows
     folder: Path
     task: Dialogue
     history: Mapping[str, Any]
     split: str
     learnt: bool | None
     language: str
+    reference: Path | None
     digests: dict[str, str]
 
     @property
@@ -70,6 +75,19 @@ class Prepared:
         return self.rows.described
 
 
+@dataclass(frozen=True)
+class Talker:
+    """A decoder that is asked how likely answers are, in conversations as the audited checkpoint writes them."""
+
+    task: Dialogue
+    scorer: Scorer
+    tokenizer: Any
+    limit: int
+
+    def encoded(self, rows: Rows) -> Examples:
+        return self.task.encode(rows, self.tokenizer, self.limit, "window").examples
+
+
 def is_conversational(folder: Path) -> bool:
     """Whether a checkpoint learnt conversations here."""
     return bool(kept(folder).get("converse"))
@@ -79,7 +97,7 @@ def prepare(config: Config, context: Context) -> Prepared:
     """Read the conversations; check keys and gates. Raises before any compute."""
     folder = checkpoint_of(config.base, context, to="audit")
     history = lineage.read(folder)
-    others = {*OF_LABELS, "reference"} - {"attacked"}  # here: how many questions are answered
+    others = {*OF_LABELS} - {"attacked"}  # here: how many questions are answered
     idle = [name for name in sorted(others) if getattr(config, name) != Config.model_fields[name].default]
     if idle:
         raise UsageError(f"{', '.join(idle)} would do nothing for conversations: leave it out", where="audit")
@@ -94,8 +112,11 @@ def prepare(config: Config, context: Context) -> Prepared:
     data = data if data.group else data.model_copy(update={"group": THREAD})
     rows = prepare_rows(data, task.columns, seed=seed_of(history, context))
     known = ["loss", "perplexity", "accuracy", *FIGURES, *([PERSONAL] if config.measures("personal_data") else [])]
+    known += [MEMBERSHIP, MEMBERSHIP_HITS] if config.measures("leakage") else []
     gates.check(map(gates.Gate.read, config.gates), known)
     named = dict(history.get("data") or {})
+    reference = None if config.reference is None else same_tokens(config.reference, context, folder)
+    digests = {} if reference is None else {"reference": lineage.digest_folder(reference)}
     return Prepared(
         rows=rows,
         folder=folder,
@@ -104,7 +125,8 @@ def prepare(config: Config, context: Context) -> Prepared:
         split=held_out(rows),
         learnt=named["train"] == rows.digests["train"] if "train" in named else None,
         language=language_of(rows),
-        digests={**rows.digests, "base": lineage.digest_folder(folder)},
+        reference=reference,
+        digests={**rows.digests, **digests, "base": lineage.digest_folder(folder)},
     )
 
 
@@ -117,8 +139,8 @@ def measured(config: Config, context: Context, prepared: Prepared) -> Found:
     loaded = load(prepared.folder, prepared.task.head())
     model, tokenizer = loaded.model.to(device()), loaded.tokenizer
     scorer, rows = Scorer(model), prepared.rows.rows[prepared.split]
-    examples = prepared.task.encode(rows, tokenizer, tokenizer.model_max_length, "window").examples
-    predictions = prepared.task.predict(scorer, examples)
+    talker = Talker(prepared.task, scorer, tokenizer, int(tokenizer.model_max_length))
+    predictions = prepared.task.predict(scorer, talker.encoded(rows))
     evaluation = {"kind": "dialogue", **prepared.task.evaluate(predictions, rows, seed=context.seed)}
     context.tell(f"  {prepared.split}: {HEADLINE} {escape(gates.told(evaluation['metrics'][HEADLINE]))}")
     found = evaluated(
@@ -141,8 +163,9 @@ def measured(config: Config, context: Context, prepared: Prepared) -> Found:
         **{str(name): str(why) for name, why in found["missing"].items()},
     }
     train = prepared.rows.rows["train"]
-    some = train.select(drawn(len(train), config.probed, context.seed))["messages"][:]
-    texts = ["\n".join(one["content"] or "" for one in messages) for messages in some]
+    some = train.select(drawn(len(train), config.probed, context.seed))
+    others = rows.select(drawn(len(rows), config.probed, context.seed))
+    texts = ["\n".join(one["content"] or "" for one in messages) for messages in some["messages"]]
     measure(
         parts,
         metrics,
@@ -152,18 +175,29 @@ def measured(config: Config, context: Context, prepared: Prepared) -> Found:
         {
             "robustness": MEANINGLESS["robustness"],
             "explanations": MEANINGLESS["explanations"],
-            "leakage": "not there yet for conversations; audit the pretrained decoder",
+            "leakage": lambda: _membership(talker, (some, others), prepared.reference),
             "fairness": MEANINGLESS["fairness"],
-            "personal_data": lambda: personal(texts, len(train), masked=False),
+            "personal_data": lambda: personal(texts, len(train), masked=prepared.rows.mask is not None),
         },
     )
     return Found(
         parameters=sum(one.numel() for one in model.parameters()),
         labels=[],
-        limit=int(tokenizer.model_max_length),
+        limit=talker.limit,
         evaluation=evaluation,
         parts=parts,
         metrics=metrics,
         missing=missing,
         scoring=asdict(scorer.ledger),
     )
+
+
+def _membership(
+    talker: Talker, sides: tuple[Rows, Rows], reference: Path | None
+) -> tuple[Result | None, dict[str, Result]]:
+    """Whether conversations that it learnt from can be told from others by how likely their answers are to it."""
+    other = None
+    if reference is not None:
+        model = load(reference, talker.task.head()).model.to(device())
+        other = Talker(talker.task, Scorer(model), talker.tokenizer, talker.limit)
+    return together(membership_of(talker, sides, other))

@@ -173,7 +173,18 @@ def _reference(config: Config, context: Context, folder: Path, limit: int) -> Pa
     """
     if config.reference is None:
         return None
-    other = checkpoint_of(config.reference, context, to="audit")
+    other = same_tokens(config.reference, context, folder)
+    positions = json.loads((other / "config.json").read_text(encoding="utf-8")).get("max_position_embeddings") or limit
+    if positions < limit:
+        raise UsageError(
+            f"a reference must read as many tokens as the checkpoint: {limit:,}", where="reference", found=positions
+        )
+    return other
+
+
+def same_tokens(reference: str, context: Context, folder: Path) -> Path:
+    """The folder of a reference, if it cuts text into the same tokens. Raises UsageError where it does not."""
+    other = checkpoint_of(reference, context, to="audit")
     ours, theirs = (lone_tokenizer(one) for one in (folder, other))
     if ours.get_vocab() != theirs.get_vocab():
         raise UsageError(
@@ -181,11 +192,6 @@ def _reference(config: Config, context: Context, folder: Path, limit: int) -> Pa
             where="reference",
             found=f"{len(theirs):,} tokens, and the checkpoint knows {len(ours):,}",
             hint="the base that it went on from will do, or a model with its tokenizer that learnt other text",
-        )
-    positions = json.loads((other / "config.json").read_text(encoding="utf-8")).get("max_position_embeddings") or limit
-    if positions < limit:
-        raise UsageError(
-            f"a reference must read as many tokens as the checkpoint: {limit:,}", where="reference", found=positions
         )
     return other
 
