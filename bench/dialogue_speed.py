@@ -97,17 +97,16 @@ def worker(args: argparse.Namespace) -> None:
     """Sixfold's side: takes turns like the peer."""
     import time
 
-    from sixfold.models import load
-    from sixfold.models import lora as loras
+    from sixfold.models import adapters, load
     from sixfold.tasks.dialogue import Dialogue
     from sixfold.train.config import TrainConfig
     from sixfold.train.events import Started, Step
     from sixfold.train.loop import fit
 
     task = Dialogue()
-    model = load(BASE, task.head()).model
-    lora = loras.Lora(args.rank, 2 * args.rank)
-    loras.add(model, lora, seed=args.seed)
+    loaded = load(BASE, task.head())
+    model, lora = loaded.model, adapters.Lora(args.rank, 2 * args.rank)
+    adapters.add(model, lora, seed=args.seed, head=False)
     lines = Path(args.train).read_text(encoding="utf-8").splitlines()
     examples = encode([json.loads(line) for line in lines])
     config = TrainConfig(epochs=args.epochs, batch=args.batch, learning_rate=args.rate, precision=args.precision)
@@ -130,7 +129,7 @@ def worker(args: argparse.Namespace) -> None:
                     wait()
     out = Path(args.out)
     out.mkdir()
-    loras.save_adapter(model, lora, out, BASE)
+    adapters.save(model, lora, out, base=BASE, base_digest=loaded.digest, kept={})
     facts = {"precision": args.precision, "conversations": conversations(examples)}
     (out / "learnt.json").write_text(json.dumps(facts), encoding="utf-8")
     print(json.dumps({"done": True}), flush=True)
@@ -150,8 +149,7 @@ def conversations(examples: Any) -> list[dict[str, list[int]]]:
 
 def held_out_loss(examples: Any, adapter: Path | None) -> float:
     """A learnt token's, of the base or with an adapter, by Sixfold's scorer in fp32."""
-    from sixfold.models import load
-    from sixfold.models import lora as loras
+    from sixfold.models import adapters, load
     from sixfold.score.scorer import Scorer
     from sixfold.tasks.dialogue import Dialogue
     from sixfold.tasks.text_loss import summary
@@ -159,8 +157,8 @@ def held_out_loss(examples: Any, adapter: Path | None) -> float:
     task = Dialogue()
     model = load(BASE, task.head()).model
     if adapter is not None:
-        loras.load_adapter(model, adapter)
-        loras.merge(model)
+        adapters.load(model, adapter, base_digest=None)  # the peer's says nothing of its base's weights
+        adapters.merge(model)
     return summary(task.predict(Scorer(model), examples))["loss"]
 
 

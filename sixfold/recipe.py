@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from sixfold.commands.runs import LISTED, folder_name, run_name, strangers
 from sixfold.errors import GateError, Interrupted, UsageError, nearest
 from sixfold.report import show
-from sixfold.stages import audit, converse, finetune, harden, pretrain
+from sixfold.stages import audit, converse, finetune, harden, pretrain, transfer
 from sixfold.stages.context import NAME, Context, Watch, owned, write_json
 from sixfold.text.counting import counted
 from sixfold.train import many
@@ -30,6 +30,7 @@ STAGES: dict[str, Any] = {
     "finetune": finetune,
     "converse": converse,
     "harden": harden,
+    "transfer": transfer,
     "audit": audit,
 }
 """Each stage's module: ``Config``, ``VERSION``, ``LEAVES``, ``prepare``, ``run``; ``job`` where something is trained.

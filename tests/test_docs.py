@@ -22,6 +22,7 @@ from tiny import tiny_encoder
 
 from sixfold.data import catalogue as data_catalogue
 from sixfold.data.files import EXTENSIONS
+from sixfold.data.own import QUESTIONS
 from sixfold.data.own import SETS as OWN_SETS
 from sixfold.models import catalogue as model_catalogue
 from sixfold.models.scratch import SIZES
@@ -34,6 +35,7 @@ from sixfold.stages.conversing.config import EvaluationConfig
 from sixfold.stages.finetune import Config, ScratchConfig
 from sixfold.stages.planted import CanaryConfig
 from sixfold.stages.rows import DataConfig
+from sixfold.stages.transferring import config as transferring
 from sixfold.tasks.registry import SHORT, TASKS, full_name, task_class
 from sixfold.tasks.text_classification import LabelPrediction, TextClassification
 from sixfold.tasks.token_classification import TagPrediction, TokenClassification
@@ -58,6 +60,11 @@ KEYS = {
         "extend": pretrain.ExtendConfig,
     },
     "converse.md": {"converse": converse.Config, "lora": converse.LoraConfig, "evaluation": EvaluationConfig},
+    "transfer.md": {
+        "transfer": transferring.Config,
+        "adapter": transferring.AdapterConfig,
+        "few_shot": transferring.FewShotConfig,
+    },
     "audit.md": {"audit": AuditConfig, "canaries": CanaryConfig},
     "harden.md": {
         "harden": harden.Config,
@@ -261,9 +268,13 @@ def test_the_recipes_that_come_along_can_be_read(path: Path) -> None:
         if entry.audit is not None:  # its rows are those that the checkpoint learnt from
             assert entry.audit.foreign in data_catalogue.names()
             continue
-        stage = entry.finetune or entry.converse or entry.harden
-        given = entry.pretrain.corpus if stage is None else stage.data
-        assert given.source.partition(":")[0] in (*data_catalogue.names(), *OWN_SETS)
+        if entry.transfer is not None:
+            sources = [domain.source for domain in entry.transfer.domains.values()]
+        else:
+            stage = entry.finetune or entry.converse or entry.harden
+            sources = [(entry.pretrain.corpus if stage is None else stage.data).source]
+        known = {*data_catalogue.names(), *OWN_SETS, *QUESTIONS}
+        assert {source.partition(":")[0] for source in sources} <= known
 
 
 def test_the_recipe_of_hardening_is_one_and_its_usual_attacks_are_those_of_the_code() -> None:

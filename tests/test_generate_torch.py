@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,11 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_tasks_dialogue import tiny
 
+from sixfold.data.examples import Examples, Ragged
 from sixfold.errors import UsageError
+from sixfold.generate.engine import Generator
+from sixfold.generate.fast_engine import FastEngine
 from sixfold.generate.requests import Grammar, Request, Sampling, whole
 from sixfold.generate.sampling import chosen
 from sixfold.generate.streaming import TextStream
 from sixfold.generate.torch_engine import TorchEngine
+from sixfold.models.mixed import LowRank, Mixed
+from sixfold.tasks.contract import Limits
 
 FOUND = tokenizer()
 
@@ -65,6 +71,68 @@ def test_a_stop_string_across_tokens_ends_the_text_and_is_no_part_of_it(engine):
     assert (one.text, one.finish) == (free.text[:first], "stop")
     shown = "".join(chunk.text for chunk in engine.stream([Request(ids("Hello"), 30, stop=("never said",))]))
     assert shown == free.text
+
+
+def test_texts_of_different_adapters_are_written_together_as_alone():
+    def adapter(seed, rank):
+        made = {}
+        for path, layer in engine_base.named_modules():
+            if isinstance(layer, torch.nn.Linear) and "layers" in path:
+                random = torch.Generator().manual_seed(seed + len(path))
+                a, b = (
+                    torch.randn(*shape, generator=random)
+                    for shape in ((rank, layer.in_features), (layer.out_features, rank))
+                )
+                made[path] = (a, b, 0.2)
+        return LowRank(made)
+
+    def alone(request):
+        model = tiny(len(FOUND))
+        with torch.no_grad():
+            for path, (a, b, scale) in (found[request.adapter].updates if request.adapter else {}).items():
+                model.get_submodule(path).weight += scale * b @ a
+        return whole(TorchEngine(model, FOUND), [replace(request, adapter=None)])[0]
+
+    engine_base = tiny(len(FOUND))
+    found = {"bank": adapter(1, 2), "shop": adapter(2, 3), "idle": adapter(3, 1)}
+    mixed = TorchEngine(Mixed(engine_base, found), FOUND)
+    texts = ("Hello", "Good day to you", "Bye", "Where is my card?", "Hi")
+    names = ("shop", None, "bank", "shop", None)
+    requests = [
+        Request(ids(text), 5 + 3 * place, adapter=name)
+        for place, (text, name) in enumerate(zip(texts, names, strict=True))
+    ]
+    together = whole(mixed, requests)
+    assert [one.ids for one in together] == [alone(request).ids for request in requests]
+    assert (
+        len({one.ids[:3] for one in whole(mixed, [Request(ids("Hello"), 9, adapter=name) for name in (None, *found)])})
+        == 4
+    )
+    examples = Examples({"input_ids": Ragged.of([ids(text) for text in texts]), "adapter": mixed.mixed.numbers(names)})
+    generator = Generator(mixed.mixed)
+    assert generator.generate(examples, Limits(5)) == [list(one.ids[:5]) for one in together]
+    first = next(mixed.stream([Request(ids("Hello"), 3, adapter="bank")]))
+    assert first.ids, "an open stream leaves no layout behind"
+    (after,) = whole(mixed, [Request(ids("Hello"), 9)])
+    assert after == whole(TorchEngine(tiny(len(FOUND)), FOUND), [Request(ids("Hello"), 9)])[0]
+
+
+def test_an_adapter_that_is_not_there_is_refused(engine):
+    with pytest.raises(UsageError, match="has no adapters") as caught:
+        list(engine.stream([Request(ids("Hi"), 5), Request(ids("Hi"), 5, adapter="bank")]))
+    assert (caught.value.where, caught.value.found) == ("request 2", "bank")
+    mixed = TorchEngine(Mixed(tiny(len(FOUND)), {"bank": LowRank({})}), FOUND)
+    with pytest.raises(UsageError, match="no adapter 'bnak'") as caught:
+        list(mixed.stream([Request(ids("Hi"), 5, adapter="bnak")]))
+    assert caught.value.nearest == "bank"
+
+
+def test_the_fast_engine_refuses_adapters():
+    fast = FastEngine.__new__(FastEngine)  # without a file, which it would not read before it refuses
+    fast.context = 100
+    with pytest.raises(UsageError, match="runs no adapters") as caught:
+        list(fast.stream([Request(ids("Hi"), 5, adapter="bank")]))
+    assert caught.value.found == "bank"
 
 
 @given(st.text(min_size=1, max_size=40), st.lists(st.text(min_size=1, max_size=4), max_size=3))

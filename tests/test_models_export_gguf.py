@@ -160,16 +160,16 @@ def test_the_fast_engine_stops_and_cancels(tmp_path):
 
 
 def test_a_merged_adapter_writes_what_the_adapted_model_does(tmp_path):
-    from sixfold.models import lora as loras
+    from sixfold.models import adapters
 
     model = made("llama")
-    loras.add(model, loras.Lora(4, 8.0), seed=1)
+    adapters.add(model, adapters.Lora(4, 8.0), seed=1)
     for name, value in model.named_parameters():
         if "lora_B" in name:
             torch.nn.init.normal_(value, std=0.2)
     requests = [Request(tuple(FOUND("Hello", add_special_tokens=False)["input_ids"]), 16)]
     adapted = whole(TorchEngine(model, FOUND), requests)
-    loras.merge(model)
+    adapters.merge(model)
     assert whole(TorchEngine(model, FOUND), requests) == adapted
     done = export_gguf(model, FOUND, tmp_path / "one.gguf", kind="f32")
     tensors = {one.name for one in gguf.GGUFReader(done.path).tensors}

@@ -144,11 +144,12 @@ def test_low_rank_updates_learn_are_merged_and_kept_alone(base, talks, tmp_path)
     assert 0 < found["learning"] < found["parameters"]
     adapter = done.checkpoint.parent / "adapter"
     assert json.loads((adapter / "adapter_config.json").read_text())["r"] == 4
-    from sixfold.models import lora as loras
+    from sixfold.models import adapters
 
-    again = load(base, Head("causal_lm")).model
-    loras.load_adapter(again, adapter)
-    loras.merge(again)
+    loaded = load(base, Head("causal_lm"))
+    again = loaded.model
+    adapters.load(again, adapter, base_digest=loaded.digest)
+    adapters.merge(again)
     merged = load(done.checkpoint, Head("causal_lm")).model
     import torch
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from sixfold import __version__
-from sixfold.cli import groups, running, talking, texts
+from sixfold.cli import adapters, groups, moving, running, talking, texts
 from sixfold.cli.options import new_console
 from sixfold.errors import Interrupted, SixfoldError, UsageError
 from sixfold.train.torchrun import started
@@ -23,11 +23,13 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(groups.models_app, name="models", invoke_without_command=True)
+app.add_typer(adapters.adapters_app, name="adapters", no_args_is_help=True)
 app.add_typer(groups.tokenizer_app, name="tokenizer", no_args_is_help=True)
 app.add_typer(groups.data_app, name="data", invoke_without_command=True)
 app.add_typer(groups.words_app, name="words", invoke_without_command=True)
 for _command in (
-    *(running.run, running.plan, running.init, running.check, running.finetune, talking.converse, running.audit),
+    *(running.run, running.plan, running.init, running.check, running.finetune, talking.converse),
+    *(moving.transfer, running.audit),
     *(running.predict, running.evaluate, talking.chat, talking.export),
     *(texts.attack, texts.explain, texts.augment, texts.mask),
     *(running.report, running.compare, running.prune, running.schema),

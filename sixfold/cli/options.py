@@ -26,6 +26,7 @@ Header = Annotated[
     typer.Option(help="Of a csv, tsv or xlsx file without a header line: its columns' names, as text,label."),
 ]
 Checkpoint = Annotated[str, typer.Argument(help="A checkpoint, or a run's folder.")]
+Adapter = Annotated[str | None, typer.Option(help="One of the checkpoint's adapters; auto: each text goes to its own.")]
 Split = Annotated[str | None, typer.Option(help="Which split; test if there is one.")]
 Seed = Annotated[int, typer.Option(help="Everything random follows from it.")]
 TaskName = Annotated[str, typer.Option("--task", help="classify, entities, or a task's full name.")]
@@ -75,13 +76,21 @@ def write_lines(lines: Iterable[str]) -> None:
         let_go()
 
 
-def pairs(given: list[str] | None) -> dict[str, str]:
-    """``ROLE=NAME`` flags as a mapping."""
+def pairs(
+    given: list[str] | None, *, what: str = "--column takes ROLE=NAME", such: str = "--column text=review"
+) -> dict[str, str]:
+    """``NAME=VALUE`` flags as a mapping.
+
+    Args:
+        what, such: what an error says of them, and an example.
+    """
     out = {}
     for item in given or []:
         role, separator, name = item.partition("=")
         if not separator or not role or not name:
-            raise UsageError("--column takes ROLE=NAME", found=item, hint="such as --column text=review")
+            raise UsageError(what, found=item, hint=f"such as {such}")
+        if role in out:
+            raise UsageError(f"{role} is given twice", found=item)
         out[role] = name
     return out
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sixfold.cli.options import (
+    Adapter,
     Checkpoint,
     Columns,
     Encoding,
@@ -214,13 +215,14 @@ def predict(
     checkpoint: Checkpoint,
     source: Annotated[str, typer.Argument(help="A file of rows; - reads texts from standard input, one a line.")] = "-",
     out: Annotated[Path | None, typer.Option(help="Write here instead of to standard output.")] = None,
+    adapter: Adapter = None,
     column: Columns = None,
     encoding: Encoding = None,
 ) -> None:
     """Answer texts: JSON lines out, one a row. Memory does not grow with the file."""
     from sixfold.commands.predict import Model, json_lines, text_lines, written
 
-    model = Model.load(checkpoint, columns=pairs(column))
+    model = Model.load(checkpoint, adapter=adapter, columns=pairs(column))
     if source == "-":
         answers = model.predict_lines(text_lines(sys.stdin.buffer, encoding))
     else:
@@ -236,6 +238,7 @@ def evaluate(
     checkpoint: Checkpoint,
     source: Source,
     split: Split = None,
+    adapter: Adapter = None,
     column: Columns = None,
     encoding: Encoding = None,
     json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
@@ -245,7 +248,9 @@ def evaluate(
     from sixfold.commands.show import metrics_table
     from sixfold.stages.context import as_json
 
-    result = Model.load(checkpoint).evaluate(source, split=split, columns=pairs(column), encoding=encoding)
+    result = Model.load(checkpoint, adapter=adapter).evaluate(
+        source, split=split, columns=pairs(column), encoding=encoding
+    )
     if json:
         sys.stdout.write(as_json(result) + "\n")
         return

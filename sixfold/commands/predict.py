@@ -23,11 +23,13 @@ from sixfold.data.partition import digest
 from sixfold.errors import DataError, UsageError
 from sixfold.fetch.folders import PRIVATE, write_lines
 from sixfold.models.lineage import read as read_lineage
+from sixfold.score.adapted import AUTO, Adapted, load_adapted
 from sixfold.score.tuned import load_tuned, settings_of
 from sixfold.tasks.texts import Texts
 from sixfold.text import words as split_words
 
 if TYPE_CHECKING:
+    from sixfold.data.examples import Examples
     from sixfold.score.scorer import Scorer
     from sixfold.tasks.contract import Cut, OnLong, Rows, Task
 
@@ -70,6 +72,7 @@ class Model:
         limit: tokens an example may have.
         on_long: what happens to a longer text.
         columns: role to column, as the training file had them.
+        adapted: answers each row by the adapter that its text belongs to; None where all go by one model.
     """
 
     folder: Path
@@ -79,35 +82,49 @@ class Model:
     limit: int
     on_long: OnLong
     columns: Mapping[str, str] = field(default_factory=dict)
+    adapted: Adapted | None = None
 
     @classmethod
     def load(
         cls,
         folder: str | Path,
         *,
+        adapter: str | None = None,
         columns: Mapping[str, str] | None = None,
         precision: Literal["fp32", "bf16"] = "fp32",
     ) -> Model:
         """Read a checkpoint that ``finetune`` wrote.
 
         Args:
+            adapter: one of those beside the checkpoint; ``auto`` sends each text to its own, all in one batch.
             columns: role to column of the rows to come, where they are named otherwise than the training rows.
             precision: ``bf16`` is several times as fast where the processor multiplies it in hardware, and seldom gives
                 another label.
 
         Raises:
-            UsageError: there is no such folder.
+            UsageError: there is no such folder, or no such adapter.
             ModelError: it is not a fine-tuned checkpoint, or is damaged.
         """
         folder = checkpoint_of(Path(folder))
-        settings_of(folder)  # a wrong folder is told before torch is imported
+        if adapter is None:
+            settings_of(folder)  # a wrong folder is told before torch is imported
         with uncollected():
             from sixfold.models.bf16 import in_bf16
             from sixfold.score.scorer import Scorer
-        found = load_tuned(folder)
+        if adapter == AUTO:
+            return cls._routed(folder, columns or {}, precision)
+        found = load_tuned(folder, adapter)
         scorer = Scorer(in_bf16(found.model) if precision == "bf16" else found.model, precision=precision)
         named = {**found.columns, **(columns or {})}
         return cls(folder, found.task, scorer, found.tokenizer, found.limit, found.on_long, named)
+
+    @classmethod
+    def _routed(cls, folder: Path, columns: Mapping[str, str], precision: str) -> Model:
+        if precision != "fp32":
+            raise UsageError("rows of several adapters are computed in fp32", found=precision)
+        found, adapted = load_adapted(folder)
+        named = {**found.columns, **columns}
+        return cls(folder, found.task, adapted.scorer, found.tokenizer, found.limit, found.on_long, named, adapted)
 
     def predict(self, texts: str | Sequence[Any] | Any) -> Predictions:
         """Answer texts.
@@ -165,8 +182,10 @@ class Model:
             encoding=encoding,
             allow=["one_class", "unseen", "overlaps"],
         )
+        if self.adapted is not None and len({task.head() for task in self.adapted.tasks.values()}) > 1:
+            raise UsageError("adapters with labels of their own cannot be judged together", hint="name one: --adapter")
         encoded = self.task.encode(usable, self.tokenizer, self.limit, self.on_long)
-        predictions = self.task.predict(self.scorer, encoded.examples)
+        predictions, _ = self._predicted(encoded.examples)
         result = self.task.evaluate(predictions, usable, seed=seed)
         roles = [column.role for column in self.task.columns]
         return {**result, "split": name, "digest": digest(usable, roles), "long_rows": encoded.cut.long_rows}
@@ -202,13 +221,22 @@ class Model:
 
     def _answers(self, rows: Rows) -> tuple[list[dict[str, Any]], Cut]:
         encoded = self.task.encode(rows, self.tokenizer, self.limit, self.on_long)
-        predictions = self.task.predict(self.scorer, encoded.examples)
+        predictions, by = self._predicted(encoded.examples)
         echo = [name for name in ("text", "words") if name in rows.column_names]
         shown = [
-            {**{name: rows[name][place] for name in echo}, **self.task.show(prediction)}
+            {**{name: rows[name][place] for name in echo}, **self.task.show(prediction), **by[place]}
             for place, prediction in enumerate(predictions)
         ]
         return shown, encoded.cut
+
+    def _predicted(self, examples: Examples) -> tuple[list[Any], list[dict[str, Any]]]:
+        """One prediction a row, and of each what is said of its adapter where a router chose it."""
+        if self.adapted is None:
+            predictions = self.task.predict(self.scorer, examples)
+            return predictions, [{}] * len(predictions)
+        routes = self.adapted.routes(examples)
+        predictions = self.adapted.predictions(examples, [route.adapter for route in routes])
+        return predictions, [{"adapter": route.adapter, "adapter_confidence": route.confidence} for route in routes]
 
     def _repr_html_(self) -> str:
         from sixfold.models.forward import can_pack

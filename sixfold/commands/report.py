@@ -13,11 +13,17 @@ from sixfold.report import show
 from sixfold.report.auditing import audit_sections, failed, verdict_section
 from sixfold.report.blocks import Cell, Format, Notice, Page, Section, Tile, Tiles, estimate, table
 from sixfold.report.conversing import conversing_sections, dialogue_section
-from sixfold.report.evaluation import calibration_section, classification_sections, entity_sections
+from sixfold.report.evaluation import (
+    calibration_section,
+    classification_sections,
+    embedding_sections,
+    entity_sections,
+)
 from sixfold.report.hardening import hardening_sections, refusal
 from sixfold.report.page import fragment, write
 from sixfold.report.pretraining import language_sections, pretraining_sections, text_section
 from sixfold.report.provenance import data_sections, lineage_sections, training_sections
+from sixfold.report.transferring import of_all_domains, transfer_sections
 
 RESULTS = "results.json"
 
@@ -100,6 +106,13 @@ def _harden(stage: dict[str, Any], several: bool) -> list[Section]:
     return _named(stage, out) if several else out
 
 
+def _transfer(stage: dict[str, Any], several: bool) -> list[Section]:
+    """A transfer stage: the ways side by side, what moved between domains, then from what."""
+    data = data_sections(of_all_domains(stage["domains"]))
+    out = [*transfer_sections(stage), *data, *lineage_sections(stage["lineage"])]
+    return _named(stage, out) if several else out
+
+
 def _audit(stage: dict[str, Any], several: bool) -> list[Section]:
     """An audit: what each answer of its verdict rests on."""
     of_text = any(found.get("kind") == "language" for found in stage["evaluations"].values())
@@ -126,6 +139,8 @@ def _evaluated(stage: dict[str, Any]) -> list[Section]:
         if result["kind"] in ("language", "dialogue"):
             out += language_sections(result)
             out += [dialogue_section(result["dialogue"])] if result["kind"] == "dialogue" else []
+        elif result["kind"] == "embedding":
+            out += embedding_sections(result, title=title)
         elif result["kind"] == "entities":
             out += entity_sections(result, title=title, mistakes=result["mistakes"])
             if result.get("calibration"):
@@ -206,6 +221,7 @@ _SECTIONS: dict[str, Callable[[dict[str, Any], bool], list[Section]]] = {
     "finetune": _finetune,
     "converse": _converse,
     "harden": _harden,
+    "transfer": _transfer,
     "audit": _audit,
 }
 """Sections of each stage's results. A further stage is a further row."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Group, RenderableType
 from rich.table import Table as Grid
@@ -13,6 +13,9 @@ from rich.text import Text as Line
 from sixfold.report import cells, show
 from sixfold.report.blocks import Block, Cell, Format, Notice, Section, Table, Text, table
 from sixfold.text.counting import counted
+
+if TYPE_CHECKING:
+    from sixfold.commands.adapters import Row as AdapterRow
 
 CLASSES = 30
 """With more classes than this an evaluation does not list each."""
@@ -57,6 +60,25 @@ def models_table() -> RenderableType:
         short = (row.name, row.kind, millions(row.parameters), row.languages, where)
         entries.append((short, f"{row.what}; {row.licence}"))
     return listing(("name", "kind", "parameters", "languages", "where"), entries, numbers=("parameters",))
+
+
+def adapters_table(rows: Sequence[AdapterRow]) -> RenderableType:
+    """The adapters beside a checkpoint, and what is wrong with those that cannot be used there."""
+    if not rows:
+        return Line("no adapters: sixfold adapters add CHECKPOINT FOLDER --name NAME")
+    entries = []
+    for row in rows:
+        told = row.told
+        if told is None:
+            entries.append(((row.name, "unknown", "", "", "", "not known"), row.wrong))
+            continue
+        size = "" if told.parameters is None else millions(told.parameters)
+        learnt = "" if told.rows is None else f"{told.rows:,}"
+        labels = str(len(told.labels) or "")
+        below = row.wrong or f"made on {told.base}; {', '.join(told.labels) or told.head.kind.replace('_', ' ')}"
+        entries.append(((row.name, told.kind, size, labels, learnt, "no" if row.wrong else "yes"), below))
+    heads = ("name", "kind", "parameters", "labels", "rows", "usable")
+    return listing(heads, entries, numbers=("parameters", "labels", "rows"))
 
 
 def listing(

@@ -76,7 +76,8 @@ def read(
         source = own.paths(source) or source
     given = _in_memory(source)
     if given is None and isinstance(source, str):
-        given = _named(source)
+        asked = own.questions(source)
+        given = _named(source) if asked is None else _of_rows(asked, source)
     if given is not None:
         return _talking(given) if talk else given
     splits = files_of(source, format, encoding, tuple(columns or ()))

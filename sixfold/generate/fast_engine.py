@@ -158,6 +158,12 @@ class FastEngine:
             UsageError: it has no such setting.
         """
         sampling = request.sampling
+        if request.adapter is not None:
+            raise UsageError(
+                "the fast engine runs no adapters",
+                found=request.adapter,
+                hint="merge it into its base and export that, or take engine: torch",
+            )
         config = self._genai.GenerationConfig()
         config.max_new_tokens = request.new_tokens
         config.stop_token_ids = set(request.stop_ids)

@@ -88,6 +88,7 @@ class Request:
         stop_ids: tokens that end it.
         grammar: what it has to be.
         logprobs: whether the tokens' log-probabilities are told (of the model, before temperature and cuts).
+        adapter: the adapter that it goes by; None is the base alone.
     """
 
     prompt: tuple[int, ...]
@@ -97,6 +98,7 @@ class Request:
     stop_ids: tuple[int, ...] = ()
     grammar: Grammar | None = None
     logprobs: bool = False
+    adapter: str | None = None
 
 
 @dataclass(frozen=True)

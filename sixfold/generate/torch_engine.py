@@ -1,19 +1,27 @@
-"""The reference engine: any decoder of transformers, a key-value cache, texts of unequal length side by side."""
+"""The reference engine: any decoder of transformers, a key-value cache, texts of unequal length side by side.
+
+They may go by different adapters of one base (``models/mixed.py``).
+"""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Generator, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from sixfold.errors import UsageError
 from sixfold.generate.constrained import Held, held
 from sixfold.generate.requests import Chunk, Finish, Request, checked
 from sixfold.generate.sampling import chosen
 from sixfold.generate.streaming import TextStream
+from sixfold.models.mixed import Mixed, by_adapter
 
 ROWS = 32
 """Texts written at once."""
@@ -54,14 +62,16 @@ class TorchEngine:
     """Writes with a model of transformers.
 
     Args:
-        model: a decoder with a language-model head; put into evaluation mode.
+        model: a decoder with a language-model head; put into evaluation mode. A ``Mixed`` writes each text by the
+            adapter that its request names.
         tokenizer: its tokenizer; without one, chunks have ids and no text, and stop strings are not known.
     """
 
     def __init__(self, model: Any, tokenizer: Any = None) -> None:
-        self.model = model.eval()
+        self.mixed = model if isinstance(model, Mixed) else None
+        self.model = (model.model if isinstance(model, Mixed) else model).eval()
         self.tokenizer = tokenizer
-        self.context = int(getattr(model.config, "max_position_embeddings", 0) or 2**31)
+        self.context = int(getattr(self.model.config, "max_position_embeddings", 0) or 2**31)
         self._cancelled: set[int] = set()
         self._lock = threading.Lock()
 
@@ -70,13 +80,33 @@ class TorchEngine:
             self._cancelled.add(request)
 
     def stream(self, requests: Sequence[Request]) -> Generator[Chunk]:
-        """Chunks as they come; requests of like length are written together, ``ROWS`` at a time."""
+        """Chunks as they come; requests of like length are written together, ``ROWS`` at a time.
+
+        Raises:
+            UsageError: as ``Engine.stream``; an adapter that is not there.
+        """
         checked(requests, self.context)
+        numbers = self._numbers(requests)
         with self._lock:
             self._cancelled.clear()
         order = sorted(range(len(requests)), key=lambda place: len(requests[place].prompt))
         for start in range(0, len(order), ROWS):
-            yield from self._batch([self._going(place, requests[place]) for place in order[start : start + ROWS]])
+            places = np.array(order[start : start + ROWS])
+            places = places[by_adapter(numbers[places])]
+            yield from self._batch([self._going(place, requests[place]) for place in places.tolist()], numbers[places])
+
+    def _numbers(self, requests: Sequence[Request]) -> NDArray[np.int64]:
+        """[requests] the number of each one's adapter."""
+        named = [one.adapter for one in requests]
+        if self.mixed is not None:
+            return self.mixed.numbers(named)
+        for place, name in enumerate(named):
+            if name is not None:
+                raise UsageError("the model has no adapters", where=f"request {place + 1}", found=name)
+        return np.zeros(len(requests), dtype=np.int64)
+
+    def _adapted(self, numbers: NDArray[np.int64]) -> AbstractContextManager[None]:
+        return nullcontext() if self.mixed is None else self.mixed.rows(numbers)
 
     def _going(self, place: int, request: Request) -> _Going:
         assert self.tokenizer is not None or not (request.stop or request.grammar), "a tokenizer is needed for these"
@@ -86,7 +116,7 @@ class TorchEngine:
         return _Going(place, request, random, stream, grammar)
 
     @torch.inference_mode()
-    def _batch(self, going: list[_Going]) -> Iterator[Chunk]:
+    def _batch(self, going: list[_Going], numbers: NDArray[np.int64]) -> Iterator[Chunk]:
         from transformers import DynamicCache
 
         device = next(self.model.parameters()).device
@@ -101,14 +131,15 @@ class TorchEngine:
         positions = (mask.cumsum(1) - 1).clamp(min=0)
         cache = DynamicCache(config=self.model.config)
         while going:
-            answer = self.model(
-                input_ids=ids,
-                attention_mask=mask,
-                position_ids=positions,
-                cache=cache,
-                use_cache=True,
-                logits_to_keep=1,
-            )
+            with self._adapted(numbers):
+                answer = self.model(
+                    input_ids=ids,
+                    attention_mask=mask,
+                    position_ids=positions,
+                    cache=cache,
+                    use_cache=True,
+                    logits_to_keep=1,
+                )
             tokens, logprobs = self._next(answer.logits[:, -1].float().cpu(), going)
             chunks = self._added(going, tokens, logprobs)
             yield from chunks
@@ -118,7 +149,7 @@ class TorchEngine:
                     return
                 rows = torch.tensor(alive, device=device)
                 cache.batch_select_indices(rows)
-                going = [going[row] for row in alive]
+                going, numbers = [going[row] for row in alive], numbers[alive]
                 mask, positions = mask[rows], positions[rows]
                 tokens = tokens[torch.tensor(alive)]
             ids = tokens[:, None].to(device)

@@ -1,4 +1,4 @@
-"""From plain results to the sections of a report: how good a classifier or a tagger is, and where it errs.
+"""From plain results to the sections of a report: how good a classifier, a tagger or an embedding is; where it errs.
 
 What it was trained on and how: ``provenance.py`` (also reachable from here).
 """
@@ -37,6 +37,7 @@ from sixfold.report.provenance import data_sections, lineage_sections, training_
 __all__ = [
     "classification_sections",
     "data_sections",
+    "embedding_sections",
     "entity_sections",
     "lineage_sections",
     "training_sections",
@@ -104,6 +105,35 @@ def entity_sections(
                 mistakes, "outlined: an entity that the other line does not have; filled: the same in both"
             )
         )
+    return tuple(sections)
+
+
+def embedding_sections(result: Result, *, title: str = "Results on test rows") -> tuple[Section, ...]:
+    """The sections of an embedding: numbers, and the rows that found something else first.
+
+    Args:
+        result: what ``Embedding.evaluate`` gave.
+        title: of the first section.
+    """
+    labelled = result["by"] == "label"
+    told = (
+        f"Each row looks for the nearest of the {result['candidates']:,} others; one of its label is right."
+        if labelled
+        else f"Each text looks for its pair among the {result['candidates']:,} different pairs of the split."
+    )
+    if result["alone"]:
+        told += f" {result['alone']:,} rows are the only ones of their label, and are not counted."
+    sections = [Section(title, (_headline(result), Text(told)), "results")]
+    if result["misses"]:
+        columns: list[tuple[str, Format]] = [
+            *(("Text", "text"), ("Label" if labelled else "Its pair", "text"), ("Nearest other", "text")),
+            *(("Rank", "count"), ("Where", "text")),
+        ]
+        rows: list[list[Cell]] = [
+            [miss[key] for key in ("text", "expected", "nearest", "rank", "where")] for miss in result["misses"]
+        ]
+        caption = f"{len(rows):,} shown: those that found theirs last first"
+        sections.append(Section("Misses", (table(columns, rows, caption),), "misses"))
     return tuple(sections)
 
 

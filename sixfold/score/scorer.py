@@ -2,13 +2,15 @@
 
 Equal examples are computed once, and not at all where the cache knows them. The others are sorted by length and cut by
 a token budget, run, and scattered back. What it cost stands in a ledger. Many searches are merged in ``driver.py``.
+Examples may go by different adapters of one base (``models/mixed.py``): their column ``adapter`` says by which.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -20,6 +22,7 @@ from sixfold.data.examples import Examples
 from sixfold.errors import UsageError
 from sixfold.models.forward import Flat, can_pack
 from sixfold.models.int8 import Int8Linears, can_int8
+from sixfold.models.mixed import BASE, COLUMN, Mixed, by_adapter
 from sixfold.models.products import rounded
 from sixfold.score.cache import Cache, Identity, row_keys
 from sixfold.score.ledger import Ledger
@@ -40,13 +43,15 @@ class Scorer:
     """Answers questions about examples with one model.
 
     Args:
-        model: in evaluation mode or not; it is put into it.
+        model: in evaluation mode or not; it is put into it. A ``Mixed`` answers each example by the adapter that its
+            column ``adapter`` numbers, and by the base alone where there is no such column.
         precision: of matrix products. In ``int8`` (``models/int8.py``) an answer hangs a little on its batch;
             ``compiled`` says that the model is one of ``models/compiled.py``.
         budget: tokens computed at once; bounds memory. By the model's device unless given.
         progress: told the number of examples done after each batch.
         cache: answers of earlier calls. Not for a model whose weights change.
-        identity: whose answers the cache holds; needed with one.
+        identity: whose answers the cache holds; needed with one. With a ``Mixed``, of the base: an example's adapter
+            is added by its digest.
 
     Raises:
         UsageError: int8 is asked of a model that is not on the CPU and in fp32.
@@ -63,14 +68,16 @@ class Scorer:
         identity: Identity | None = None,
     ) -> None:
         assert cache is None or identity is not None, "a cache needs to know whose answers it holds"
-        self.model = model.eval()
+        self.mixed = model if isinstance(model, Mixed) else None
+        assert self.mixed is None or not (identity and identity.adapter), "rows tell their own adapters"
+        self.model = (model.model if isinstance(model, Mixed) else model).eval()
         self.precision = precision
         self.budget = budget or BUDGETS.get(self._device.type, BUDGET)
         self.progress = progress
         self.cache = cache
         self.identity = identity
         self.ledger = Ledger()
-        self._int8 = _rounded(model) if precision == "int8" else None
+        self._int8 = _rounded(self.model) if precision == "int8" else None
 
     @property
     def _device(self) -> torch.device:
@@ -87,11 +94,34 @@ class Scorer:
         if fresh:
             answers = self._computed(examples, np.arange(len(examples)), ask)
         else:
-            keys = row_keys(examples, f"{ask.name} {self.precision} {self.identity}")
+            keys = self._keys(examples, ask)
             found = self._found(examples, keys, ask)
             answers = [found[key] for key in keys]
         self.ledger.seconds += time.perf_counter() - start
         return answers
+
+    def _keys(self, examples: Examples, ask: Ask) -> list[bytes]:
+        """A key for each row. One that goes by an adapter has that of a scorer which knows no other adapter."""
+        scope = f"{ask.name} {self.precision}"
+        if self.mixed is None:
+            return row_keys(examples, f"{scope} {self.identity}")
+        numbers, identity = self._numbers(examples), self.identity or Identity("")
+        plain = Examples({name: column for name, column in examples.columns.items() if name != COLUMN})
+        keys = [b""] * len(examples)
+        for number in np.unique(numbers).tolist():
+            places = np.flatnonzero(numbers == number)
+            adapter = "" if number == BASE else self.mixed.digests[number]
+            found = row_keys(plain.take(places), f"{scope} {replace(identity, adapter=adapter)}")
+            for place, key in zip(places.tolist(), found, strict=True):
+                keys[place] = key
+        return keys
+
+    def _numbers(self, examples: Examples) -> NDArray[np.int64]:
+        """[examples] the number of each one's adapter."""
+        if COLUMN in examples.columns:
+            assert self.mixed is not None, "examples go by adapters that this scorer has not"
+            return examples.dense(COLUMN)
+        return np.full(len(examples), BASE, dtype=np.int64)
 
     def _found(self, examples: Examples, keys: list[bytes], ask: Ask) -> dict[bytes, NDArray]:
         """The answer to each key, out of the cache or of the model."""
@@ -111,15 +141,22 @@ class Scorer:
         """The model's answers to the examples at ``which``, in that order."""
         model = getattr(self.model, "exact", self.model) if ask.gradients else self.model
         packed = can_pack(model)
-        lengths = examples.lengths[which]
+        lengths, numbers = examples.lengths[which], self._numbers(examples)[which]
         answers: list[Any] = [None] * len(which)
         with self._ready(ask), self._rounding():
             for indices in sorted_batches(lengths, self.budget, packed=packed):
-                batch = self._moved(ask.collate(examples.take(which[indices])))
-                for index, answer in zip(indices.tolist(), ask.read(model, batch), strict=True):
-                    answers[index] = answer
+                laid = indices[by_adapter(numbers[indices])] if self.mixed is not None else indices
+                batch = self._moved(ask.collate(examples.take(which[laid])))
+                with self._adapted(numbers[laid], batch):
+                    read = ask.read(model, batch)
+                for index, answer in zip(laid.tolist(), read, strict=True):
+                    answers[index] = self.mixed.cut(answer, numbers[index]) if self.mixed is not None else answer
                 self._note(lengths[indices], packed=packed)
         return answers
+
+    def _adapted(self, numbers: NDArray[np.int64], batch: dict[str, Any]) -> AbstractContextManager[None]:
+        """The model with each row of a batch under its adapter."""
+        return nullcontext() if self.mixed is None else self.mixed.rows(numbers, batch["flat"])
 
     @contextmanager
     def _ready(self, ask: Ask) -> Iterator[None]:

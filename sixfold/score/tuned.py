@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sixfold.errors import ModelError
+from sixfold.models import adapters
 
 if TYPE_CHECKING:
+    from sixfold.models.adapters import Told
     from sixfold.models.load import Loaded
     from sixfold.tasks.contract import OnLong, Task
 
@@ -71,10 +73,12 @@ def settings_of(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise ModelError("the checkpoint's config.json is damaged", where=folder, found=error) from error
     if not {"task", "max_tokens", "on_long"} <= settings.keys():
+        names = adapters.names(folder)
         raise ModelError(
             "this model was not fine-tuned by sixfold: it has no task",
             where=folder,
-            hint="tune it first: sixfold finetune --base " + str(folder),
+            found=f"adapters: {', '.join(names)}" if names else None,
+            hint=f"--adapter {names[0]}" if names else "tune it first: sixfold finetune --base " + str(folder),
         )
     return settings
 
@@ -86,9 +90,12 @@ def task_of(folder: Path) -> Task:
         ModelError: as ``settings_of``, or the task has settings that this version does not know.
         UsageError: it is none that there is.
     """
+    return _task(settings_of(folder), folder)
+
+
+def _task(settings: Mapping[str, Any], folder: Path) -> Task:
     from sixfold.tasks.registry import from_settings
 
-    settings = settings_of(folder)
     try:
         return from_settings({key: settings[key] for key in settings if key not in _OURS})
     except TypeError as error:
@@ -100,14 +107,40 @@ def task_of(folder: Path) -> Task:
         ) from error
 
 
-def load_tuned(folder: Path) -> Tuned:
-    """Read a checkpoint and its task.
+def load_tuned(folder: Path, adapter: str | None = None) -> Tuned:
+    """Read a checkpoint and its task, or those of one of its adapters.
 
     Raises:
         ModelError: it is no fine-tuned checkpoint, or is damaged.
-        UsageError: its task is none that there is.
+        UsageError: its task is none that there is; it has no such adapter.
     """
+    if adapter is not None:
+        told = adapters.read(adapters.folder_of(folder, adapter))
+        found = of_adapter(told, folder)
+        loaded = adapters.load_adapted(folder, adapter)
+        return replace(found, model=loaded.model, tokenizer=loaded.tokenizer, digest=loaded.digest)
     task = task_of(folder)
     from sixfold.models import load
 
     return Tuned.of(load(folder, task.head()), folder)
+
+
+def of_adapter(told: Told, folder: Path) -> Tuned:
+    """What an adapter keeps of its task; the model is not read yet.
+
+    Raises:
+        ModelError: it keeps none, such as one that another tool made.
+    """
+    settings = told.kept
+    if not {"task", "max_tokens", "on_long"} <= settings.keys():
+        raise ModelError("this adapter was not made by sixfold: it has no task", where=folder)
+    return Tuned(
+        folder=folder,
+        task=_task(settings, folder),
+        model=None,
+        tokenizer=None,
+        limit=settings["max_tokens"],
+        on_long=settings["on_long"],
+        digest=told.base_digest or "",
+        columns=settings.get("columns", {}),
+    )

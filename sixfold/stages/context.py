@@ -22,6 +22,9 @@ LOCK = ".lock"
 Watch = Callable[[Iterable[Event]], Iterator[Event]]
 """Looks at a training run's events as they pass (a progress bar)."""
 
+PART = "part.json"
+"""The results of one training of a stage that has several; they stand until all are done."""
+
 
 @dataclass(frozen=True)
 class Context:
@@ -54,7 +57,11 @@ class Context:
     @property
     def unfinished(self) -> bool:
         """Whether a training was stopped here that can go on."""
-        return any(self.training.glob("state-*"))
+        return (
+            any(self.training.glob("state-*"))
+            or any(self.training.glob(f"*/{PART}"))
+            or any(self.training.glob("*/training/state-*"))
+        )
 
 
 @contextmanager

@@ -11,8 +11,8 @@ from rich.markup import escape
 from sixfold.data.conversations import THREAD, message
 from sixfold.errors import DataError, UsageError
 from sixfold.generate.torch_engine import TorchEngine
-from sixfold.models import lineage, load, save
-from sixfold.models import lora as loras
+from sixfold.models import adapters, lineage, load, save
+from sixfold.models.adapters import Lora
 from sixfold.models.load import Loaded
 from sixfold.models.resolve import resolve
 from sixfold.score.scorer import Scorer
@@ -56,7 +56,7 @@ class _Work:
     template: ChatTemplate
     encoded: dict[str, Encoded]
     train: TrainConfig
-    lora: loras.Lora | None
+    lora: Lora | None
     learning: int
     proof: Mapping[str, Any]
 
@@ -120,11 +120,11 @@ def _start(config: Config, context: Context, prepared: Prepared) -> _Work:
     train = config.train
     if config.lora is not None:
         given = config.lora
-        lora = loras.Lora(given.rank, given.alpha or 2 * given.rank, tuple(given.targets))
-        whole = learning
-        learning = loras.add(loaded.model, lora, seed=context.seed)
+        lora = Lora(given.rank, given.alpha or 2 * given.rank, tuple(given.targets))
+        added = adapters.add(loaded.model, lora, seed=context.seed, head=False)
+        learning = added.learning
         loaded.model.to(device())
-        context.tell(f"  {learning:,} numbers of low-rank updates learn ({learning / whole:.2%} of the model)")
+        context.tell(f"  {learning:,} numbers of low-rank updates learn ({learning / added.whole:.2%} of the model)")
         if train.learning_rate is None:
             rate = LORA_RATE * float(learning_rate(loaded.model, train).value)  # type: ignore[arg-type]
             train = train.model_copy(update={"learning_rate": rate})
@@ -237,8 +237,9 @@ def _finish(work: _Work, before: dict[str, Any]) -> dict[str, Any]:
     context, model, tokenizer = work.context, work.loaded.model, work.loaded.tokenizer
     folder = context.folder / ADAPTER
     if work.lora is not None:
-        loras.save_adapter(model, work.lora, folder, str(work.config.base or "the stage before"))
-        loras.merge(model)
+        base, digest = str(work.config.base or "the stage before"), work.loaded.digest
+        adapters.save(model, work.lora, folder, base=base, base_digest=digest, kept=_kept(work))
+        adapters.merge(model)
     model.requires_grad_(True)
     after = _measured(work, "after")
     metrics = {split: result["metrics"] for split, result in after["evaluations"].items()}

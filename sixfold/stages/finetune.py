@@ -29,6 +29,7 @@ from sixfold.stages.planted import told as planted_told
 from sixfold.stages.rows import DataConfig, Prepared, prepare_rows
 from sixfold.stages.training import device, training_results
 from sixfold.tasks.contract import Encoded, OnLong, Task
+from sixfold.tasks.embedding import Embedding
 from sixfold.tasks.registry import full_name, settings_of, task_class
 from sixfold.tasks.token_classification import TokenClassification
 from sixfold.train import state
@@ -56,7 +57,7 @@ class Config(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str | None = Field(None, pattern=NAME, description="Names the stage's folder.")
-    task: str = Field(description="text_classification (classify) or token_classification (entities).")
+    task: str = Field(description="text_classification (classify), token_classification (entities) or embedding.")
     base: str | None = Field(
         None, description="Catalogue name, folder, or hf:owner/name. Left out: the checkpoint of the stage before."
     )
@@ -111,6 +112,8 @@ class Config(BaseModel):
 
     def new_task(self) -> Task:
         """The task before it has seen rows."""
+        if self.task == "embedding":
+            return Embedding(labelled="label" in self.data.columns)
         return task_class(self.task)(**self._options())
 
 

@@ -13,6 +13,7 @@ TASKS = {
     "token_classification": "TokenClassification",
     "dialogue": "Dialogue",
     "preference": "Preference",
+    "embedding": "Embedding",
 }
 
 SHORT = {
@@ -25,6 +26,8 @@ SHORT = {
     "tag": "token_classification",
     "chat": "dialogue",
     "dpo": "preference",
+    "embed": "embedding",
+    "similarity": "embedding",
 }
 """Other words that people use for a task."""
 

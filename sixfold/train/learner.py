@@ -26,6 +26,7 @@ from sixfold.train.dropout import byte_dropout_in
 from sixfold.train.events import Choice
 from sixfold.train.gradients import Gradients, Position, draws
 from sixfold.train.optimiser import build, optimiser
+from sixfold.train.ranks import KIND, PENALTY, Ranks, adaptive
 from sixfold.train.vocabulary import UsedRows, tied, used_ids
 
 USED_ROWS = "embeddings.used_rows"
@@ -56,6 +57,11 @@ class Learner(Protocol):
 
     examples: Examples
     """What is learnt from; an epoch may bring others, of which every token has a row that learns."""
+
+    @property
+    def settled(self) -> bool:
+        """Whether the model is as large as it is to be in the end; it may be larger at first (``ranks.py``)."""
+        ...
 
     @property
     def choices(self) -> list[Choice]:
@@ -149,7 +155,9 @@ class Alone:
         autocast: bool,
         mask: MaskToken | None = None,
         renewed: bool = False,
+        steps: int = 1,
     ) -> None:
+        """``steps`` of the whole run: what a budget of ranks falls over."""
         self.model = model
         self.task = task
         self.examples = examples
@@ -178,6 +186,14 @@ class Alone:
         self._gradients = Gradients(model, task, config, list(self.parameters.values()))
         self._changes.callback(self._gradients.release)
         self.choices += self._gradients.choices
+        layers = adaptive(model)
+        self._ranks = Ranks(layers, steps) if layers else None
+        if self._ranks is not None:
+            self.choices.append(self._ranks.choice)
+
+    @property
+    def settled(self) -> bool:
+        return self._ranks is None or self._ranks.settled
 
     def cut(self, micro: list[Indices]) -> list[Indices]:
         return micro
@@ -191,12 +207,20 @@ class Alone:
         ]
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.autocast):
             loss, terms = self._gradients.add(batches, position)
+        if self._ranks is not None:
+            penalty = self._ranks.penalty()
+            penalty.backward()
+            loss, terms = loss + float(penalty.detach()), {**terms, PENALTY: float(penalty.detach())}
         norm = float(nn.utils.clip_grad_norm_(list(self.parameters.values()), self.config.clip))
         learnt = Learnt(loss, terms, norm)
+        if self._ranks is not None and learnt.finite:
+            self._ranks.observe()
         for member in self.optimisers:
             if learnt.finite:
                 member.step()
             member.zero_grad(set_to_none=True)
+        if self._ranks is not None and learnt.finite:
+            self._ranks.allocate()
         return learnt
 
     def _taken(self, indices: Indices, masks: np.random.Generator) -> Examples:
@@ -218,14 +242,20 @@ class Alone:
                 parameter.copy_(weights[name])
 
     def optimisers_state(self) -> dict[str, Tensor]:
-        return states.optimiser_tensors(self.optimisers)
+        found = states.optimiser_tensors(self.optimisers)
+        return found if self._ranks is None else found | self._ranks.state()
 
     def restore(self, tensors: dict[str, Tensor]) -> None:
         states.restore_optimisers(self.optimisers, tensors)
+        if self._ranks is not None:
+            self._ranks.restore(tensors)
 
     def fits(self, state: states.State) -> bool:
+        ranks = {name: value for name, value in state.optimiser.items() if name.startswith(f"{KIND}.")}
+        others = {name: value for name, value in state.optimiser.items() if name not in ranks}
         same = shapes(state.weights) == shapes(self.parameters)
-        return same and states.fits_optimisers(self.optimisers, state.optimiser)
+        same = same and shapes(ranks) == shapes({} if self._ranks is None else self._ranks.state())
+        return same and states.fits_optimisers(self.optimisers, others)
 
     def release(self) -> None:
         self._changes.close()

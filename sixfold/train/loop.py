@@ -63,13 +63,12 @@ class _Run:
     device: torch.device
     steps: Steps
     rate: float
-    epochs: float
+    total: int
     progress: states.Progress = field(default_factory=states.Progress)
     best: dict[str, Tensor] = field(default_factory=dict)
     renewed: RenewedExamples | None = None
 
     def __post_init__(self) -> None:
-        self.total = max(1, round(self.epochs * self.steps.per_epoch))
         self.warmup = round(self.config.warmup * self.total)
 
     def state(self) -> states.State:
@@ -157,7 +156,9 @@ class _Run:
         best = better(metric, scores[metric], self.progress.best_score) or (
             scores[metric] == self.progress.best_score and loss < self.progress.best_loss
         )
-        if best:
+        if not self.learner.settled:
+            best = False  # of a model that is to shrink yet, neither the best nor a miss
+        elif best:
             self.progress.best_score, self.progress.best_step = scores[metric], self.progress.step
             self.progress.best_loss = loss
             self.progress.misses = 0
@@ -209,10 +210,11 @@ def _start(
     )
     parts: dict[str, Any] = {"rate": float(rate.value), "autocast": number.value == "bf16"}  # type: ignore[arg-type]
     parts["renewed"] = renewed is not None
+    total = max(1, round(float(passes.value) * steps.per_epoch))  # type: ignore[arg-type]
     group = processes.current()
     learner: Learner
     if group is None:
-        learner = Alone(model, task, examples, config, mask=mask, **parts)
+        learner = Alone(model, task, examples, config, mask=mask, steps=total, **parts)
     else:
         learner = Many(group, model, task, examples, config, folder=folder, **parts)
     choices = [
@@ -234,7 +236,7 @@ def _start(
         device=device,
         steps=steps,
         rate=parts["rate"],
-        epochs=float(passes.value),  # type: ignore[arg-type]
+        total=total,
         renewed=renewed,
     )
     return run, choices

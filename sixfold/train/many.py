@@ -28,6 +28,7 @@ from sixfold.train.events import Choice
 from sixfold.train.gradients import Position
 from sixfold.train.learner import USED_ROWS, Learnt, learning, shapes, trained_rows
 from sixfold.train.processes import Message, Processes
+from sixfold.train.ranks import adaptive
 from sixfold.train.sharded import Blueprint, Sharded
 from sixfold.train.torchrun import started
 
@@ -82,6 +83,8 @@ def _refuse_idle(batch: int, world: int) -> None:
 class Many:
     """All processes learn, seen from the first."""
 
+    settled = True
+
     def __init__(
         self,
         processes: Processes,
@@ -101,6 +104,11 @@ class Many:
             raise UsageError(
                 f"{task.name} compares all rows of a step, and learns in one process only",
                 hint="start the run without torchrun",
+            )
+        if adaptive(model):
+            raise UsageError(
+                "AdaLoRA learns in one process only: its ranks are shared out over all matrices",
+                hint="start the run without torchrun, or take LoRA",
             )
         self.model = model
         self.examples = examples

@@ -123,13 +123,14 @@ def _fused(name: str) -> int:
 def _hidden(model: Any, parameters: dict[str, nn.Parameter]) -> set[str]:
     """Names of the matrices inside the layers: what Muon is for (Jordan 2024).
 
-    An embedding's or a classifier's rows belong to tokens and labels, not to one map of vectors to vectors.
+    An embedding's or a classifier's rows belong to tokens and labels, not to one map of vectors to vectors. Nor is a
+    single column one (AdaLoRA's singular values).
     """
     tables = {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding)}
     return {
         name
         for name, parameter in parameters.items()
-        if parameter.ndim == 2 and _LAYER.search(name) and id(parameter) not in tables
+        if parameter.ndim == 2 and parameter.shape[1] > 1 and _LAYER.search(name) and id(parameter) not in tables
     }
 
 

@@ -1,0 +1,1 @@
+"""One model in many domains: how rows become domains, domains become trainings, and trainings a matrix."""
