@@ -87,6 +87,7 @@ def _verdict(stage: Result) -> Notice:
 
 def _strategies(stage: Result) -> Section:
     figure, names = stage["figure"], stage["learnt"]
+    foreign = bool(stage["zero_shot"])
     rows: list[list[Cell]] = []
     for name, one in stage["strategies"].items():
         test = one.get("against_separate")
@@ -95,20 +96,17 @@ def _strategies(stage: Result) -> Section:
                 _NAMES[name],
                 *(show.percent(one["scores"][domain]) for domain in names),
                 show.percent(one["average"]),
-                "" if one["zero_shot"] is None else show.percent(one["zero_shot"]),
+                *(["" if one["zero_shot"] is None else show.percent(one["zero_shot"])] if foreign else []),
                 "" if test is None else _gain(test),
-                one["learning"],
                 f"{one['learning'] / one['parameters']:.2%}",
                 f"{one['seconds'] / 60:.1f}",
             ]
         )
-    columns: list[tuple[str, Format]] = [
-        ("Strategy", "text"),
-        *((domain, "text") for domain in names),
-        ("Average", "text"), ("Never learnt", "text"), ("Against separate, paired", "text"),
-        ("Numbers learnt", "count"), ("Of a model", "text"), ("Minutes", "text"),
-    ]  # fmt: skip
-    blocks: list[Block] = [table(columns, rows, f"{figure} in per cent, on rows that were not learnt")]
+    heads = ["Way", *names, "Average", *(["Never learnt"] if foreign else [])]
+    heads += ["Against separate, paired", "Learnt", "Minutes"]
+    columns: list[tuple[str, Format]] = [(head, "text") for head in heads]
+    caption = f"{figure} in per cent, on rows that were not learnt; learnt: numbers that were, as a share of one model"
+    blocks: list[Block] = [table(columns, rows, caption)]
     moved = stage["strategies"].get("sequential", {}).get("moved")
     if moved:
         blocks.append(_moved(moved))
