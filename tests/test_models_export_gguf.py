@@ -159,6 +159,36 @@ def test_the_fast_engine_stops_and_cancels(tmp_path):
     assert np.isfinite(len(free.text))
 
 
+@pytest.mark.parametrize("kind", ["torch", "fast"])
+def test_sixteen_streams_at_once_are_those_of_each_alone_and_one_may_be_cancelled(kind, tmp_path):
+    model = made("llama")
+    if kind == "fast":
+        pytest.importorskip("openvino_genai")
+        from sixfold.generate.fast_engine import FastEngine
+
+        engine = FastEngine(export_gguf(model, FOUND, tmp_path / "one.gguf").path, FOUND, context=256)
+    else:
+        engine = TorchEngine(model, FOUND)
+    words = FOUND("Good day, how may we help you?", add_special_tokens=False)["input_ids"]
+    requests = [Request(tuple(words[: 2 + number]), 6 + number) for number in range(16)]
+    alone = [whole(engine, [request])[0].ids for request in requests]
+    parts = {number: () for number in range(16)}
+    finishes, turns = {}, []
+    for chunk in engine.stream(requests):
+        parts[chunk.request] += tuple(chunk.ids)
+        turns.append(chunk.request)
+        if chunk.finish:
+            finishes[chunk.request] = chunk.finish
+        if chunk.request == 15 and len(parts[15]) == 3:
+            engine.cancel(15)
+    assert finishes == {**dict.fromkeys(range(15), "length"), 15: "cancelled"}
+    assert sum(parts[number] == tuple(alone[number]) for number in range(15)) >= 14  # a near-tie may fall otherwise
+    assert tuple(alone[15][: len(parts[15])]) == parts[15]
+    assert len(parts[15]) < 21
+    first = turns.index(0)
+    assert len(set(turns[first : first + 40])) >= 12, "they are written together, not one after the other"
+
+
 def test_a_merged_adapter_writes_what_the_adapted_model_does(tmp_path):
     from sixfold.models import adapters
 
