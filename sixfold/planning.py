@@ -88,7 +88,9 @@ def _content(recipe: Recipe) -> dict[str, Any]:
     from sixfold.recipe import STAGES, chosen
 
     if not any(hasattr(STAGES[stage.kind], "job") for stage in chosen(recipe)):
-        raise UsageError("nothing in this recipe is trained, so there is nothing to plan", where=recipe.name)
+        why = [getattr(STAGES[stage.kind], "UNPLANNED", "") for stage in chosen(recipe)]
+        told = next((one for one in why if one), "nothing in this recipe is trained, so there is nothing to plan")
+        raise UsageError(told, where=recipe.name)
     texts = (getattr(stage.config, "data", None) or getattr(stage.config, "corpus", None) for stage in chosen(recipe))
     if not all(text is None or _in_files(text.source) for text in texts):
         raise UsageError(
@@ -288,7 +290,7 @@ def _each(recipes: Any, recipe: Recipe, folder: Path, seconds: float) -> Iterato
         tell(stage.headline)
         module = recipes.STAGES[stage.kind]
         if not hasattr(module, "job"):
-            tell("  it trains nothing, and what it asks of the model is not planned")
+            tell(f"  {getattr(module, 'UNPLANNED', 'it trains nothing, and what it asks of the model is not planned')}")
             continue
         context = Context(folder / stage.folder, recipe.seed, parent, tell)
         memory = Memory()

@@ -17,6 +17,7 @@ from sixfold.cli import app
 from sixfold.commands.predict import Model
 from sixfold.errors import DataError, Interrupted, ModelError, SixfoldError, UsageError
 from sixfold.models import adapters, lineage
+from sixfold.planning import plan
 from sixfold.recipe import Run, Told, parse, run
 from sixfold.stages.rows import DataConfig, prepare_rows
 from sixfold.stages.transferring import matrix
@@ -241,6 +242,11 @@ def test_the_command_carries_a_base_into_domains_and_predicts_by_adapter(
     with pytest.raises(ModelError, match="no task") as caught:
         Model.load(tmp_path / "moved")
     assert "--adapter films" in str(caught.value)
+
+
+def test_a_plan_says_that_it_has_none(base: Path, sources: dict[str, Path]) -> None:
+    with pytest.raises(UsageError, match="not planned yet"):
+        plan(of(stage(base, sources)))
 
 
 # Domains that cannot be used

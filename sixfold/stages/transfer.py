@@ -30,6 +30,7 @@ from sixfold.stages.transferring.domains import Domains
 from sixfold.stages.transferring.strategies import Part, parts
 from sixfold.stages.transferring.training import ADAPTER, CHECKPOINT, Work, done, untrained
 from sixfold.tasks.contract import Encoded
+from sixfold.train import processes
 
 __all__ = ["LEAVES", "VERSION", "Config", "Prepared", "prepare", "run"]
 
@@ -37,6 +38,7 @@ VERSION = 1
 """Raised when the stage computes something else from the same inputs, so that finished runs are done again."""
 LEAVES = "checkpoint"
 """What stands in the stage's folder when it is done."""
+UNPLANNED = "a transfer stage trains in several ways, and that is not planned yet: plan a finetune of one domain"
 Result = dict[str, Any]
 
 
@@ -56,6 +58,8 @@ class Prepared:
 
 def prepare(config: Config, context: Context) -> Prepared:
     """Read and check every domain. Raises before any compute; the digests decide whether the stage is skipped."""
+    if processes.current() is not None:
+        raise UsageError("a transfer stage works in one process", hint="start it without torchrun")
     base = checkpoint_of(config.base, context, to="transfer")
     domains = by_domain.prepare(config, seed=context.seed)
     return Prepared(domains, base, {**domains.digests, "base": lineage.digest_folder(base)})

@@ -201,7 +201,13 @@ def _leave(work: Work, part: Part, task: Task, loaded: Loaded, adapter: adapters
         start = work.digest if part.after is None else lineage.digest_folder(work.folder(part.after) / CHECKPOINT)
         base = config.base or "the stage before"
         adapters.save(
-            loaded.model, adapter, folder / ADAPTER, base=base, base_digest=start, kept=work.kept(task, domain)
+            loaded.model,
+            adapter,
+            folder / ADAPTER,
+            base=base,
+            base_digest=start,
+            kept=work.kept(task, domain),
+            rows=len(domain.rows["train"]),
         )
         return
     if part.strategy == "separate":
