@@ -19,6 +19,7 @@ from sixfold.errors import DataError, Interrupted, ModelError, SixfoldError, Usa
 from sixfold.models import adapters, lineage
 from sixfold.planning import plan
 from sixfold.recipe import Run, Told, parse, run
+from sixfold.score.subject import Subject
 from sixfold.stages.rows import DataConfig, prepare_rows
 from sixfold.stages.transferring import matrix
 from sixfold.stages.transferring.domains import overlap
@@ -180,6 +181,22 @@ def test_few_rows_a_class_are_learnt_in_three_ways(base: Path, sources: dict[str
     assert [(one["domain"], one["per_class"]) for one in found["missing"]] == [("films", 500), ("hotels", 500)]
 
 
+def test_a_masked_domain_is_measured_both_ways(base: Path, sources: dict[str, Path], tmp_path: Path) -> None:
+    config = stage(base, sources, strategies=["mixture"])
+    private = rows(120, (GOOD, BAD), "call 13800138000 my card")
+    for line in private:
+        line["label"] = {"good": "up", "bad": "bad"}[line["label"]]
+    source = str(write_csv(tmp_path / "cards.csv", private))
+    cards = {"source": source, "split": SPLIT, "mask": True, "map": {"up": "good"}}
+    config["domains"] = {"films": config["domains"]["films"], "cards": cards}
+    done = run(of(config), runs=tmp_path, told=Told())
+    masked = results(done)["domains"]["cards"]["masked"]
+    assert masked["types"] == {"phone": masked["rows"]}
+    assert {one["masked"]["name"] for one in masked["scores"]} >= {"accuracy"}
+    assert "scores" not in results(done)["domains"]["films"].get("masked", {})
+    assert "Held-out rows masked" in done.report.read_text()
+
+
 # What is left answers
 
 
@@ -198,6 +215,18 @@ def test_an_adapter_that_is_named_answers_as_it_did_in_the_stage(moved: Run, sou
             rows = prepare_rows(DataConfig(source=str(sources[domain]), split=SPLIT), model.task.columns, seed=5).rows
             measured = model.evaluate(rows["test"], columns={"text": "text", "label": "label"})
             assert measured["metrics"]["accuracy"]["value"] == found["cells"][row][column]["value"]
+
+
+def test_a_merged_adapter_is_an_ordinary_checkpoint(moved: Run, tmp_path: Path) -> None:
+    assert moved.checkpoint is not None
+    args = ["adapters", "merge", str(moved.checkpoint), "hotels", "--to", str(tmp_path / "alone")]
+    done = CliRunner().invoke(app, args)
+    assert done.exit_code == 0, done.output
+    alone, beside = Model.load(tmp_path / "alone"), Model.load(moved.folder, adapter="hotels")
+    for one, other in zip(alone.predict(TEXTS), beside.predict(TEXTS), strict=True):
+        assert one["label"] == other["label"]
+        assert one["probabilities"] == pytest.approx(other["probabilities"], abs=1e-5)
+    assert Subject.load(tmp_path / "alone").task.labels == ("bad", "good")
 
 
 def test_texts_are_sent_to_their_adapters_and_answered_in_one_batch(moved: Run) -> None:

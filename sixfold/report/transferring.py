@@ -20,6 +20,7 @@ from sixfold.report.blocks import (
     estimate,
     table,
 )
+from sixfold.report.provenance import masked_group
 
 Result = dict[str, Any]
 _NAMES = {
@@ -41,6 +42,10 @@ def transfer_sections(stage: Result) -> tuple[Section, ...]:
     if stage.get("routing"):
         sections.append(_routing(stage["routing"]))
     sections.append(_words(stage["shared_words"]))
+    masked = {name: one["masked"] for name, one in stage["domains"].items() if one.get("masked", {}).get("scores")}
+    if masked:
+        groups = [masked_group(one, f"training row of {name}") for name, one in masked.items()]
+        sections.append(Section("Personal data", tuple(groups), "masked"))
     ranks = _ranks(stage)
     if ranks is not None:
         sections.append(ranks)

@@ -147,6 +147,7 @@ def _results(work: Work, found: Mapping[str, Sequence[Result]]) -> Result:
         "domains": {
             name: {
                 **dict(one.prepared.described),
+                **_masked(one, answers),
                 "split": one.split,
                 "cut": {split: part.cut.long_rows for split, part in work.encoded[name].items()},
             }
@@ -155,6 +156,18 @@ def _results(work: Work, found: Mapping[str, Sequence[Result]]) -> Result:
         "evaluations": evaluations,
         "lineage": _history(work, {name: one["metrics"] for name, one in evaluations.items()}),
     }
+
+
+def _masked(domain: by_domain.Domain, answers: Mapping[str, Result]) -> Result:
+    """What was masked of a domain, and each metric on held-out rows as they are and masked; empty without a mask."""
+    if domain.prepared.mask is None or domain.name not in answers:
+        return {}
+    found, split = answers[domain.name], domain.split
+    scores = [
+        {"split": split, "as_they_are": found["cells"][domain.name][name], "masked": metric}
+        for name, metric in found["masked"][domain.name].items()
+    ]
+    return {"masked": {**domain.prepared.described["masked"], "scores": scores}}
 
 
 def _history(work: Work, metrics: Mapping[str, Any]) -> Result:

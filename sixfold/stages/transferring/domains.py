@@ -135,8 +135,10 @@ def _mapped(prepared: Prepared, given: DomainConfig, config: Config, name: str) 
     def change(cell: Any) -> Any:
         return [_tag(tag, given.map) for tag in cell] if target == "tags" else given.map.get(str(cell), cell)
 
-    rows = datasets.DatasetDict({split: _changed(part, target, change) for split, part in prepared.rows.items()})
-    return replace(prepared, rows=rows)
+    def mapped(splits: datasets.DatasetDict) -> datasets.DatasetDict:
+        return datasets.DatasetDict({split: _changed(part, target, change) for split, part in splits.items()})
+
+    return replace(prepared, rows=mapped(prepared.rows), masked=mapped(prepared.masked))
 
 
 def _changed(rows: datasets.Dataset, column: str, change: Any) -> datasets.Dataset:

@@ -187,10 +187,18 @@ def _judged(work: Work, part: Part, task: Task, loaded: Loaded) -> tuple[Task, R
         if isinstance(task, TextClassification):
             gold = domain.tested[task.target]
             right[name] = [one.labels == (str(label),) for one, label in zip(predictions, gold, strict=True)]
+    masked = {domain.name: _masked(work, domain, task, loaded, scorer) for domain in own if domain.prepared.mask}
     figure = headline(task)
     told = "  ".join(f"{name} {cells[name][figure]['value']:.3f}" for name in cells)
     work.context.tell(f"    {figure}: {told}")
-    return task, {"cells": cells, "right": right}
+    return task, {"cells": cells, "right": right, **({"masked": masked} if masked else {})}
+
+
+def _masked(work: Work, domain: Domain, task: Task, loaded: Loaded, scorer: Scorer) -> Result:
+    """The metrics on a learnt domain's held-out rows whose personal data is replaced as that of its training rows."""
+    rows = domain.prepared.masked[domain.split]
+    predictions = task.predict(scorer, _examples(work, rows, task, loaded).examples)
+    return dict(task.evaluate(predictions, rows, seed=work.context.seed)["metrics"])
 
 
 def _leave(work: Work, part: Part, task: Task, loaded: Loaded, adapter: adapters.Adapter | None) -> None:
