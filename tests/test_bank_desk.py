@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from sixfold.data import read
+
 FOLDER = Path(__file__).parents[1] / "sixfold" / "data" / "bank_desk"
 LANGUAGES = ("en", "zh")
 TOPICS = {
@@ -230,3 +232,14 @@ def test_figures_are_found_in_both_languages() -> None:
     assert figures("2.5万元,年利率6.9%,5个工作日,两小时,下午4点") == {
         *(("money", 25000), ("percent", 6.9), ("working days", 5), ("hours", 2), ("clock", 4)),
     }
+
+
+@pytest.mark.parametrize("name", ["bank_desk_questions_en", "bank_desk_questions_zh"])
+def test_what_customers_say_is_a_row_a_conversation_with_its_topic(name: str) -> None:
+    rows = read(name)["train"]
+    talks = read(name.replace("questions_", ""), talk=True)["train"]
+    assert rows["label"][:] == talks["topic"][:]
+    first = next(one["content"] for one in talks[0]["messages"] if one["role"] == "user")
+    assert rows["text"][0].startswith(first + "\n")
+    answers = [one["content"] for one in talks[0]["messages"] if one["role"] == "assistant"]
+    assert not any(answer in rows["text"][0] for answer in answers)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,25 +22,20 @@ def paths(source: str) -> list[Path] | None:
     return list(SETS[source]) if source in SETS and not Path(source).exists() else None
 
 
-QUESTIONS: dict[str, tuple[Path, int, Callable[[str], Sequence[str]]]] = {
-    "bank_desk_questions_en": (_ENGLISH, 4, str.split),
-    "bank_desk_questions_zh": (_CHINESE, 8, list),
-}
-"""What customers say there, and about what: of each set the file, the fewest words of a turn, what its words are."""
+QUESTIONS = {"bank_desk_questions_en": _ENGLISH, "bank_desk_questions_zh": _CHINESE}
+"""What customers say there, and about what."""
 
 
 def questions(source: str) -> Iterator[dict[str, Any]] | None:
-    """Rows of ``text``, ``label`` (the topic) and ``conversation``: each turn of a customer that is more than a nod.
+    """Rows of ``text``, all that a customer says in a conversation, and ``label``, its topic.
 
     None for any other name, and where a file of the user's has the name.
     """
     if source not in QUESTIONS or Path(source).exists():
         return None
-    path, least, words = QUESTIONS[source]
-    talks = (json.loads(line) for line in path.read_text(encoding="utf-8").splitlines())
-    return (
-        {"text": turn["content"], "label": talk["topic"], "conversation": talk["id"]}
-        for talk in talks
-        for turn in talk["messages"]
-        if turn["role"] == "user" and len(words(turn["content"])) >= least
-    )
+    talks = (json.loads(line) for line in QUESTIONS[source].read_text(encoding="utf-8").splitlines())
+    return ({"text": "\n".join(_said(talk["messages"])), "label": talk["topic"]} for talk in talks)
+
+
+def _said(messages: list[dict[str, Any]]) -> Iterator[str]:
+    return (one["content"] for one in messages if one["role"] == "user")
