@@ -275,7 +275,7 @@ def test_stopping_saves_and_the_same_recipe_goes_on(tmp_path: Path, source: Path
 
 
 def test_ctrl_c_saves_and_exits_130_and_the_same_command_goes_on(tmp_path: Path, source: Path, base: Path) -> None:
-    recipe = quick(source, base, train={"epochs": 80, "patience": None})
+    recipe = quick(source, base, train={"epochs": 200, "patience": None})
     write_recipe(tmp_path / "a.yaml", recipe)
     log = tmp_path / "runs" / "small" / "01-finetune" / "training" / "events.jsonl"
     process = start(["run", "a.yaml"], tmp_path)
@@ -291,7 +291,7 @@ def test_ctrl_c_saves_and_exits_130_and_the_same_command_goes_on(tmp_path: Path,
     assert "run the same command to go on" in err
     assert "Traceback" not in out + err
     done = len(losses(log.parents[1]))
-    assert 0 < done < 240
+    assert 0 < done < 600
     made, _ = ran(recipe, tmp_path / "runs")
     whole, _ = ran(recipe, tmp_path / "whole")
     starts = [event["first_step"] for event in read_events(log) if event["event"] == "started"]
