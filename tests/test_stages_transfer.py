@@ -332,6 +332,7 @@ def test_labels_that_differ_are_mapped_or_refused(base: Path, sources: dict[str,
     assert error.nearest == "up"
     mapped = with_cards(cards={"map": {"up": "good", "down": "bad"}})
     done = results(run(of(mapped), runs=tmp_path / "mapped", told=Told()))
+    assert set(done["domains"]["cards"]["splits"]["train"]["labels"]) == {"good", "bad"}
     assert set(done["evaluations"]["cards"]["metrics"]) >= {"accuracy"}
     union = run(of(with_cards(labels="union")), runs=tmp_path / "union", told=Told())
     assert union.checkpoint is not None
@@ -373,8 +374,13 @@ def test_what_another_domain_is_tested_on_is_not_learnt(base: Path, sources: dic
     run(of(config), runs=tmp_path, told=Told(lines.append))
     assert not [line for line in lines if "held out in another domain" in line], "one text has one place in all domains"
     config["domains"]["cards"]["split"] = {"test": 0.6}
-    run(of(config), runs=tmp_path / "again", told=Told(lines.append))
-    assert any("rows taken out of train: held out in another domain" in line for line in lines)
+    done = run(of(config), runs=tmp_path / "again", told=Told(lines.append))
+    gone = [line for line in lines if "taken out of train: held out in another domain" in line]
+    assert gone
+    found = results(done)
+    told = {name: one["splits"]["train"] for name, one in found["domains"].items()}
+    assert found["strategies"]["mixture"]["parts"][0]["rows"] == sum(one["rows"] for one in told.values())
+    assert {f"{name}/train": one["digest"] for name, one in told.items()}.items() <= found["lineage"]["data"].items()
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from sixfold.stages.labelled import (
     data_results,
     encoded,
     judged,
+    limit_of,
     mask_results,
     masked_evaluations,
     write_predictions,
@@ -190,15 +191,7 @@ def _canaries(config: Config, context: Context, task: Task, prepared: Prepared, 
 
 
 def _limit(config: Config, loaded: Loaded) -> int:
-    """Most tokens of an example. Raises UsageError where the base reads fewer than the recipe asks for."""
-    most: int = loaded.tokenizer.model_max_length
-    if config.max_tokens is not None and config.max_tokens > most:
-        raise UsageError(
-            f"max_tokens is {config.max_tokens:,}, and the base reads {most:,} tokens at most",
-            where="max_tokens",
-            hint=f"set max_tokens to {most} or less, or leave it out; on_long: window reads a longer text in parts",
-        )
-    return config.max_tokens or most
+    return limit_of(config.max_tokens, loaded.tokenizer.model_max_length)
 
 
 def _encoded(config: Config, task: Task, prepared: Prepared, loaded: Loaded) -> dict[str, Encoded]:

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from sixfold.data import partition
-from sixfold.errors import DataError
+from sixfold.errors import DataError, UsageError
 from sixfold.fetch.folders import PRIVATE, write_lines
 from sixfold.stages.context import Context
 from sixfold.stages.rows import Prepared
@@ -37,6 +37,21 @@ def encoded(
     if on_long == "error":
         _refuse_long(found, prepared, hint)
     return found
+
+
+def limit_of(asked: int | None, most: int) -> int:
+    """Most tokens of an example: as many as the recipe asks for, or as the base reads.
+
+    Raises:
+        UsageError: the base reads fewer than the recipe asks for.
+    """
+    if asked is not None and asked > most:
+        raise UsageError(
+            f"max_tokens is {asked:,}, and the base reads {most:,} tokens at most",
+            where="max_tokens",
+            hint=f"set max_tokens to {most} or less, or leave it out; on_long: window reads a longer text in parts",
+        )
+    return asked or most
 
 
 def _refuse_long(found: Mapping[str, Encoded], prepared: Prepared, hint: str) -> None:

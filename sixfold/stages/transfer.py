@@ -22,7 +22,7 @@ from sixfold.models.tokenizer import lone_tokenizer
 from sixfold.stages.auditing.figures import headline
 from sixfold.stages.checkpoints import checkpoint_of
 from sixfold.stages.context import Context, write_json
-from sixfold.stages.labelled import encoded
+from sixfold.stages.labelled import encoded, limit_of
 from sixfold.stages.transferring import domains as by_domain
 from sixfold.stages.transferring import few, matrix, routing
 from sixfold.stages.transferring.config import Config
@@ -87,14 +87,7 @@ def run(config: Config, context: Context, prepared: Prepared) -> Result | None:
 
 def _start(config: Config, context: Context, prepared: Prepared) -> Work:
     tokenizer = lone_tokenizer(prepared.base)
-    most = int(tokenizer.model_max_length)
-    if config.max_tokens is not None and config.max_tokens > most:
-        raise UsageError(
-            f"max_tokens is {config.max_tokens:,}, and the base reads {most:,} tokens at most",
-            where="max_tokens",
-            hint=f"set max_tokens to {most} or less, or leave it out",
-        )
-    limit = config.max_tokens or most
+    limit = limit_of(config.max_tokens, int(tokenizer.model_max_length))
     hint = "set on_long: truncate (keep the start) or on_long: window (split into overlapping windows)"
     examples: dict[str, Mapping[str, Encoded]] = {}
     for name, domain in prepared.domains.every.items():

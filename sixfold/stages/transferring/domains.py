@@ -95,14 +95,11 @@ def prepare(config: Config, *, seed: int) -> Domains:
         _check_enough(name, found[name], config)
     tasks = _tasks(config, found)
     every = {
-        name: Domain(name, prepared, held_out(prepared), tasks[name], name in config.domains)
+        name: Domain(name, _told_again(prepared, config), held_out(prepared), tasks[name], name in config.domains)
         for name, prepared in found.items()
     }
-    roles = [column.role for column in columns]
     digests = {
-        f"{name}/{split}": partition.digest(rows, [role for role in roles if role in rows.column_names])
-        for name, one in every.items()
-        for split, rows in one.rows.items()
+        f"{name}/{split}": digest for name, one in every.items() for split, digest in one.prepared.digests.items()
     }
     return Domains(every, digests, tuple(told), overlap({name: _words(one) for name, one in every.items()}))
 
@@ -167,8 +164,20 @@ def _without_shared(found: dict[str, Prepared], config: Config) -> tuple[dict[st
         if gone := len(rows["train"]) - len(kept):
             told.append(f"{name}: {counted(gone, 'row')} taken out of train: held out in another domain")
             rows = datasets.DatasetDict({**rows, "train": rows["train"].select(kept)})
-            made[name] = replace(found[name], rows=rows)
+            keys = {**found[name].keys, "train": [found[name].keys["train"][place] for place in kept]}
+            made[name] = replace(found[name], rows=rows, keys=keys)
     return made, told
+
+
+def _told_again(prepared: Prepared, config: Config) -> Prepared:
+    """What is said of the rows, now that labels were mapped and rows taken out."""
+    roles = [column.role for column in config.new_task().columns]
+    splits, digests = {}, {}
+    for name, rows in prepared.rows.items():
+        digests[name] = partition.digest(rows, [role for role in roles if role in rows.column_names])
+        labels = dict(labels_of(rows, _target(config)).most_common())
+        splits[name] = {"rows": len(rows), "digest": digests[name], "labels": labels}
+    return replace(prepared, digests=digests, described={**prepared.described, "splits": splits})
 
 
 def _check_enough(name: str, prepared: Prepared, config: Config) -> None:

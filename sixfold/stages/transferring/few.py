@@ -9,7 +9,7 @@ from sixfold.errors import DataError
 from sixfold.stages import few_shot
 from sixfold.stages.auditing.figures import headline
 from sixfold.stages.transferring.config import FewShotConfig
-from sixfold.stages.transferring.training import Work
+from sixfold.stages.transferring.training import Work, stopped
 
 Result = dict[str, Any]
 _WAYS: dict[str, Callable[..., few_shot.Learnt]] = {
@@ -37,6 +37,8 @@ def measured(work: Work, config: FewShotConfig) -> Result:
                 continue
             some = domain.rows["train"].select(chosen.tolist())
             for way in config.ways:
+                if work.context.stop():
+                    raise stopped(work.context)
                 learnt = _WAYS[way](work.base, some, seed=seed, on_long=on_long)
                 judged = learnt.task.evaluate(learnt.predictions(domain.tested), domain.tested, seed=seed)
                 metric = judged["metrics"][headline(learnt.task)]

@@ -47,7 +47,6 @@ def summary(found: Sequence[Result], learnt: Sequence[str], zero_shot: Sequence[
     return {
         "strategy": found[0]["strategy"],
         "average": float(np.mean(list(scores.values()))),
-        "worst": min(scores, key=lambda name: scores[name]),
         "scores": scores,
         "zero_shot": float(np.mean(others)) if others else None,
         "learning": sum(one["learning"] for one in last),

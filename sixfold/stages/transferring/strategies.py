@@ -61,7 +61,7 @@ def parts(config: Config, domains: Domains, seed: int) -> list[Part]:
 
 
 def _order(strategy: Strategy) -> int:
-    """Separate models first, the sequence's first step is one of them; the mixture before what goes on from it."""
+    """The mixture comes before what goes on from it."""
     return ("separate", "sequential", "mixture", "adapters", "shared_adapters").index(strategy)
 
 

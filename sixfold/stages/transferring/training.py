@@ -81,9 +81,7 @@ def done(work: Work, part: Part) -> Result:
     job, loaded, adapter, learning = _start(work, part)
     context = replace(work.context, folder=folder)
     if not trained(job, context):
-        raise Interrupted(
-            "stopped; the state is saved", where=work.context.folder, hint="run the same command to go on"
-        )
+        raise stopped(work.context)
     task, results = _judged(work, part, job.task, loaded)
     told = training_results(context)
     results |= {
@@ -102,6 +100,11 @@ def done(work: Work, part: Part) -> Result:
     if part.strategy == "sequential" and part.after is not None:
         shutil.rmtree(work.folder(part.after) / CHECKPOINT, ignore_errors=True)  # of a sequence the last is kept
     return results
+
+
+def stopped(context: Context) -> Interrupted:
+    """What a stage raises that the user stopped between or within its parts."""
+    return Interrupted("stopped; the state is saved", where=context.folder, hint="run the same command to go on")
 
 
 def _start(work: Work, part: Part) -> tuple[Job, Loaded, adapters.Adapter | None, int]:
