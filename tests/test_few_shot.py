@@ -18,7 +18,8 @@ from tiny_runs import reviews
 from sixfold.commands.predict import Model
 from sixfold.errors import DataError, ModelError
 from sixfold.models import lineage
-from sixfold.stages.few_shot import HEAD, Headed, Learnt, contrastive, drawn, frozen, full, linear_head, opened
+from sixfold.score.logistic import logistic
+from sixfold.stages.few_shot import HEAD, Headed, Learnt, contrastive, drawn, frozen, full, opened
 from sixfold.tasks.texts import Texts
 from sixfold.train.config import TrainConfig
 from sixfold.train.events import Step
@@ -70,7 +71,7 @@ def test_what_is_drawn_of_a_label_does_not_hang_on_other_labels() -> None:
 def test_the_linear_head_is_that_of_scikit_learn(strength: float) -> None:
     draw = np.random.default_rng(0)
     vectors, labels = draw.normal(size=(40, 6)), np.arange(40) % 3
-    weight, bias = linear_head(torch.from_numpy(vectors), torch.from_numpy(labels), strength)
+    weight, bias = logistic(torch.from_numpy(vectors), torch.from_numpy(labels), int(labels.max()) + 1, strength)
     theirs = LogisticRegression(C=strength, tol=1e-12, max_iter=10_000).fit(vectors, labels)
     np.testing.assert_allclose(weight, theirs.coef_, atol=2e-4)
     found = vectors @ weight.numpy().T + bias.numpy()

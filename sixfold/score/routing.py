@@ -17,7 +17,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
 from sixfold.data.examples import Examples
 from sixfold.errors import DataError, ModelError
@@ -25,15 +24,15 @@ from sixfold.fetch.folders import replacing_file, sha256, write_text
 from sixfold.metrics.calibration import fit_temperature, softmax
 from sixfold.models.forward import Flat, hidden_states
 from sixfold.models.save import full_disk
+from sixfold.score.logistic import logistic
 from sixfold.score.scorer import Scorer
 from sixfold.tasks.contract import Ask, Batch
 
 Features = Literal["embeddings", "hidden"]
 
 SETTINGS, WEIGHTS = "router.json", "router.safetensors"
-PENALTY = 1.0
-"""Half of it times the squares of the weights is added to the loss, summed over rows (features of unit variance)."""
-STEPS = 500
+STRENGTH = 1.0
+"""Of the regression (``logistic.py``), on features of unit variance."""
 
 
 @dataclass(frozen=True)
@@ -223,21 +222,9 @@ def regression(
     given = torch.from_numpy(features.astype(np.float64))
     mean, spread = given.mean(0), given.std(0, correction=0).clamp(min=1e-9)
     x, y = (given - mean) / spread, torch.from_numpy(gold)
-    weight = torch.zeros(domains, x.shape[1], dtype=torch.float64, requires_grad=True)
-    bias = torch.zeros(domains, dtype=torch.float64, requires_grad=True)
-    optimiser = torch.optim.LBFGS(
-        [weight, bias], max_iter=STEPS, tolerance_grad=1e-8, tolerance_change=1e-12, line_search_fn="strong_wolfe"
-    )
-
-    def loss() -> Tensor:
-        optimiser.zero_grad()
-        found = cross_entropy(x @ weight.t() + bias, y, reduction="sum") + PENALTY / 2 * weight.square().sum()
-        found.backward()
-        return found
-
-    optimiser.step(loss)
-    slopes = (weight / spread).detach()
-    return slopes.numpy(), (bias - slopes @ mean).detach().numpy()
+    weight, bias = logistic(x, y, domains, STRENGTH)
+    slopes = weight / spread
+    return slopes.numpy(), (bias - slopes @ mean).numpy()
 
 
 def sure_enough(confidence: NDArray, right: NDArray[np.bool_], wanted: float) -> tuple[float, Held]:

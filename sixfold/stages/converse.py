@@ -23,14 +23,13 @@ from sixfold.stages.conversing.samples import answered
 from sixfold.stages.job import Job, Split, trained
 from sixfold.stages.labelled import Judged, data_results, encoded, mask_results, masked_evaluations
 from sixfold.stages.rows import Prepared, held_out, prepare_rows
-from sixfold.stages.training import device, headline, training_results
+from sixfold.stages.training import device, headline, quicker, training_results
 from sixfold.tasks.chat_template import TEMPLATES, ChatTemplate
 from sixfold.tasks.contract import Encoded
 from sixfold.tasks.dialogue import PROVED, Dialogue, prove, prove_rows
 from sixfold.tasks.preference import Preference
 from sixfold.train import state
 from sixfold.train.config import TrainConfig
-from sixfold.train.optimiser import learning_rate
 
 __all__ = ["LEAVES", "VERSION", "Config", "Prepared", "job", "prepare", "run"]
 
@@ -125,10 +124,10 @@ def _start(config: Config, context: Context, prepared: Prepared) -> _Work:
         learning = added.learning
         loaded.model.to(device())
         context.tell(f"  {learning:,} numbers of low-rank updates learn ({learning / added.whole:.2%} of the model)")
-        if train.learning_rate is None:
-            rate = LORA_RATE * float(learning_rate(loaded.model, train).value)  # type: ignore[arg-type]
-            train = train.model_copy(update={"learning_rate": rate})
-            context.tell(f"  learning rate: {rate:.3g} ({LORA_RATE} times that of a whole model: low-rank updates)")
+        train = quicker(train, loaded.model, LORA_RATE)
+        if config.train.learning_rate is None:
+            told = f"{LORA_RATE} times that of a whole model: low-rank updates"
+            context.tell(f"  learning rate: {train.learning_rate:.3g} ({told})")
     return _Work(config, context, prepared, task, loaded, template, found, train, lora, learning, proof)
 
 

@@ -25,6 +25,7 @@ from sixfold.errors import DataError, ModelError
 from sixfold.models import Loaded, load, save
 from sixfold.models.checks import check_safetensors
 from sixfold.models.forward import Flat
+from sixfold.score.logistic import logistic
 from sixfold.score.scorer import Scorer
 from sixfold.score.tuned import load_tuned
 from sixfold.stages.training import device
@@ -141,7 +142,7 @@ def frozen(
     Args:
         base: as ``models.load`` takes it.
         rows: ``text`` and ``label``.
-        strength: see ``linear_head``.
+        strength: of the head, as ``logistic`` takes it.
 
     Raises:
         DataError: the rows have one label only.
@@ -169,10 +170,7 @@ def contrastive(
     """
     task = Embedding(labelled=True)
     loaded = load(base, task.head(), seed=seed, dropout=train.dropout, attention_dropout=0.0)
-    examples = task.encode(rows, loaded.tokenizer, loaded.tokenizer.model_max_length, on_long).examples
-    loaded.model.to(device())
-    for _ in watch(fit(loaded.model, task, examples, train, seed=seed, groups=_together(examples))):
-        pass
+    _train(loaded, task, rows, on_long, train, seed, watch)
     return _headed(loaded, rows, on_long, strength)
 
 
@@ -188,11 +186,24 @@ def full(
     """The base fine-tuned with its family's own head. Arguments and what is raised: as ``contrastive``."""
     task = TextClassification().learn(rows)
     loaded = load(base, task.head(), seed=seed, dropout=train.dropout, attention_dropout=0.0, new_head=True)
-    examples = task.encode(rows, loaded.tokenizer, loaded.tokenizer.model_max_length, on_long).examples
-    loaded.model.to(device())
-    for _ in watch(fit(loaded.model, task, examples, train, seed=seed)):
-        pass
+    _train(loaded, task, rows, on_long, train, seed, watch)
     return Learnt(task, loaded.model, loaded.tokenizer, loaded.digest, on_long)
+
+
+def _train(
+    loaded: Loaded,
+    task: Embedding | TextClassification,
+    rows: Rows,
+    on_long: OnLong,
+    train: TrainConfig,
+    seed: int,
+    watch: Watch,
+) -> None:
+    examples = task.encode(rows, loaded.tokenizer, loaded.tokenizer.model_max_length, on_long).examples
+    groups = _together(examples) if isinstance(task, Embedding) else None
+    loaded.model.to(device())
+    for _ in watch(fit(loaded.model, task, examples, train, seed=seed, groups=groups)):
+        pass
 
 
 def opened(folder: Path) -> Learnt:
@@ -226,37 +237,7 @@ def _headed(loaded: Loaded, rows: Rows, on_long: OnLong, strength: float) -> Lea
     found = embedding.predict(Scorer(loaded.model.to(device())), encoded.examples)
     index = {label: place for place, label in enumerate(task.labels)}
     labels = torch.tensor([index[str(label)] for label in rows["label"]])
-    weight, bias = linear_head(torch.from_numpy(np.stack([one.text for one in found])), labels, strength)
-    model = Headed(loaded.model, weight, bias).to(device())
+    vectors = torch.from_numpy(np.stack([one.text for one in found]))
+    weight, bias = logistic(vectors, labels, len(task.labels), strength)
+    model = Headed(loaded.model, weight.float(), bias.float()).to(device())
     return Learnt(task, model, loaded.tokenizer, loaded.digest, on_long)
-
-
-def linear_head(vectors: Tensor, labels: Tensor, strength: float = STRENGTH) -> tuple[Tensor, Tensor]:
-    """Multinomial logistic regression with an L2 penalty on the weights, by L-BFGS.
-
-    Args:
-        vectors: [rows, width]
-        labels: [rows] from 0 on, each at least once.
-        strength: how much the rows' losses, added, weigh against half the weights' squared norm.
-
-    Returns:
-        float32 [classes, width] and [classes].
-    """
-    vectors, classes = vectors.double(), int(labels.max()) + 1
-    weight = torch.zeros(classes, vectors.shape[1], dtype=torch.float64, requires_grad=True)
-    bias = torch.zeros(classes, dtype=torch.float64, requires_grad=True)
-    search = torch.optim.LBFGS(
-        [weight, bias], max_iter=1000, tolerance_grad=1e-9, tolerance_change=1e-12, line_search_fn="strong_wolfe"
-    )
-
-    def loss() -> Tensor:
-        search.zero_grad()
-        logits = nn.functional.linear(vectors, weight, bias)
-        losses = nn.functional.cross_entropy(logits, labels, reduction="sum")
-        # Divided by all that weighs, so that the tolerances mean the same for few rows and many.
-        value = (strength * losses + weight.square().sum() / 2) / (strength * len(labels))
-        value.backward()
-        return value
-
-    search.step(loss)
-    return weight.detach().float(), bias.detach().float()

@@ -16,7 +16,7 @@ from sixfold.score.scorer import Scorer
 from sixfold.stages.auditing.figures import headline
 from sixfold.stages.context import PART, Context, write_json
 from sixfold.stages.job import Job, Split, trained
-from sixfold.stages.training import device, training_results
+from sixfold.stages.training import device, quicker, training_results
 from sixfold.stages.transferring.config import Config
 from sixfold.stages.transferring.domains import Domain, Domains, concatenated
 from sixfold.stages.transferring.strategies import Part
@@ -24,8 +24,6 @@ from sixfold.tasks.contract import Encoded, Task
 from sixfold.tasks.registry import settings_of
 from sixfold.tasks.text_classification import TextClassification
 from sixfold.train import state
-from sixfold.train.config import TrainConfig
-from sixfold.train.optimiser import learning_rate
 
 Result = dict[str, Any]
 ADAPTER, CHECKPOINT = "adapter", "checkpoint"
@@ -126,7 +124,7 @@ def _start(work: Work, part: Part) -> tuple[Job, Loaded, adapters.Adapter | None
     if part.adapter:
         adapter = config.adapter.new()
         learning = adapters.add(loaded.model, adapter, seed=seed).learning
-        train = _quicker(train, loaded, config.adapter.rate)
+        train = quicker(train, loaded.model, config.adapter.rate)
     elif not config.train.train_base:
         loaded.model.base_model.requires_grad_(False)
         learning = sum(one.numel() for one in loaded.model.parameters() if one.requires_grad)
@@ -147,14 +145,6 @@ def _start(work: Work, part: Part) -> tuple[Job, Loaded, adapters.Adapter | None
         watched="validation" if splits else None,
     )
     return job, loaded, adapter, learning
-
-
-def _quicker(train: TrainConfig, loaded: Loaded, times: float) -> TrainConfig:
-    """Few numbers that begin at nothing learn faster than a whole model that is moved a little."""
-    if train.learning_rate is not None:
-        return train
-    rate = times * float(learning_rate(loaded.model, train).value)  # type: ignore[arg-type]
-    return train.model_copy(update={"learning_rate": rate})
 
 
 def _some(domain: Domain, places: list[int] | None) -> Any:
