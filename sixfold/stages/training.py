@@ -20,7 +20,7 @@ def device() -> torch.device:
 
 
 def quicker(train: TrainConfig, model: Any, times: float) -> TrainConfig:
-    """The dials for an adapter: few numbers that begin at nothing learn faster than a whole model that is moved a little.
+    """The dials for an adapter: few numbers from nothing learn faster than a whole model that moves a little.
 
     Args:
         times: how many times a whole model's learning rate, unless the recipe sets one.
