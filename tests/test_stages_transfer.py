@@ -143,6 +143,7 @@ def test_adapters_alone_stand_on_the_base_as_it_was(base: Path, sources: dict[st
     done = run(of(stage(base, sources, strategies=["adapters"])), runs=tmp_path, told=Told())
     assert done.checkpoint is not None
     assert lineage.digest_folder(done.checkpoint) == lineage.digest_folder(base)
+    assert results(done)["routing"]["fallback"] == "films", "the most rows are of films"
     assert adapters.names(done.checkpoint) == ["films", "hotels"]
 
 

@@ -197,9 +197,8 @@ def _leave(work: Work, found: Mapping[str, Sequence[tuple[Part, Result]]], resul
         with replacing(new_folder(context.checkpoint, part.row)) as temporary:
             shutil.copytree(work.folder(part) / ADAPTER, temporary, dirs_exist_ok=True)
     if work.config.route and len(some) > 1:
-        own_model = kept == "shared_adapters"
-        parts_of = [one for _, one in found[kept]]
-        told = routing.learnt(work, context.checkpoint, parts_of, results["figure"], own_model=own_model)
+        names = [part.row for part in some]
+        told = routing.learnt(work, context.checkpoint, names, own_model=kept == "shared_adapters")
         results["routing"] = told
         if "missing" in told:
             context.tell(f"  no router: {escape(told['missing'])}")

@@ -26,21 +26,20 @@ WANTED = 0.9
 """Share of the rows that it is sure enough of which must go to their domain."""
 
 
-def learnt(work: Work, checkpoint: Path, found: Sequence[Result], figure: str, *, own_model: bool) -> Result:
+def learnt(work: Work, checkpoint: Path, names: Sequence[str], *, own_model: bool) -> Result:
     """Learn where texts go, and write that beside the adapters.
 
     Args:
-        found: results of the parts whose adapters are there.
+        names: of the adapters that are there.
         own_model: whether the checkpoint answers without an adapter: then it is what unsure texts go to. Otherwise they
-            go to the adapter that is best over all domains.
+            go to the adapter that learnt from the most rows; which one does best on test rows must not decide.
 
     Returns:
         what the report tells; ``missing`` says why there is none.
     """
-    names = [one["row"] for one in found]
     if any("validation" not in work.encoded[name] for name in names):
         return {"missing": "a domain has no validation rows to set the confidence on"}
-    fallback = None if own_model else max(found, key=lambda one: _mean(one, figure))["row"]
+    fallback = None if own_model else max(names, key=lambda name: len(work.domains.every[name].rows["train"]))
     loaded = load(checkpoint, Head("none"))
     scorer = Scorer(loaded.model.to(device()))
     try:
@@ -56,10 +55,6 @@ def learnt(work: Work, checkpoint: Path, found: Sequence[Result], figure: str, *
         return {"missing": f"{error.what}: {error.found}"}
     router.save(checkpoint / FOLDER)
     return _told(work, router, scorer, names)
-
-
-def _mean(one: Result, figure: str) -> float:
-    return float(np.mean([cell[figure]["value"] for cell in one["cells"].values()]))
 
 
 def _examples(work: Work, names: Sequence[str], split: str, most: int) -> tuple[Examples, list[str]]:
