@@ -85,6 +85,8 @@ def _verdict(stage: Result) -> Notice:
     what = f"{100 * gain:+.1f} points {told} against a model for each domain, with {share:.2%} of one model learnt"
     if test["high"] < -_CLOSE:
         return Notice("error", f"Worse: {what}.")
+    if test["low"] > 0:
+        return Notice("good", f"Better: {what}.")
     if test["low"] > -_CLOSE:
         return Notice("good", f"As good or better: {what}.")
     return Notice("warning", f"Not decided by these rows: {what}.")
