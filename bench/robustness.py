@@ -7,6 +7,9 @@ For each seed a plain classifier is fine-tuned; every way goes on from it by the
 epochs again. ``on`` is the control: the same epochs with next to nothing done. Then all are attacked on the same rows.
 The attacks and their budget stand in this file and know nothing of the ways; ``a2t-offline`` follows the gradient of
 the very model it attacks. What is done is kept in ``.bench/robustness`` and not done again.
+
+``--votes 16`` attacks the vote of 16 copies of a text with tokens hidden (RanMASK), drawn anew for each question; the
+attack sees the copies' mean probabilities, which is more than a label, and costs 16 times as much: use fewer rows.
 """
 
 from __future__ import annotations
@@ -16,10 +19,12 @@ import json
 import statistics
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -27,13 +32,19 @@ from bench.sides import ROOT, machine
 from sixfold.attack.attacks import named
 from sixfold.attack.outcome import Outcome
 from sixfold.attack.run import attack, sampled
+from sixfold.data.examples import Examples
 from sixfold.metrics import compare
 from sixfold.metrics.intervals import proportion
+from sixfold.models.bf16 import in_bf16
 from sixfold.recipe import Told, one_stage, run
 from sixfold.score.rough import roughly
+from sixfold.score.scorer import Scorer
 from sixfold.score.subject import Subject
+from sixfold.score.votes import voted
 from sixfold.stages.context import write_json
 from sixfold.stages.rows import DataConfig, prepare_rows
+from sixfold.tasks.contract import Ask
+from sixfold.tasks.masking import MaskToken
 
 WORK = ROOT / ".bench" / "robustness"
 BUDGET = 1_000
@@ -59,6 +70,8 @@ DATA: dict[str, dict[str, Any]] = {
     "chnsenticorp": {"language": "zh", "source": {}, "words": "zh-pwws", "gradient": "zh-textbugger"},
 }
 EPOCHS = 2
+HIDDEN = 0.3
+"""Share of a text's tokens that RanMASK hides."""
 NEAR = {"en": "neighbour", "zh": "zh-synonym"}
 """Augmenters that draw from what the attacks by words draw from."""
 
@@ -78,14 +91,14 @@ def ways(name: str) -> dict[str, dict[str, Any]]:
         "r-drop": {"train": {"r_drop": 1.0}},
         "neftune": {"train": {"noise": 5.0}},
         "mixup": {"train": {"mixup": 0.2}},
-        "ranmask": {"train": {"mask_share": 0.3}},
+        "ranmask": {"train": {"mask_share": HIDDEN}},
         "eda": {"augment": {"method": "eda"}},
         "words": renewed,
         "near words": {"augment": {"method": NEAR[data["language"]], "times": 2}},
         "gradient words": {"renew": {"attack": data["gradient"], "examples": 5_000, "budget": 60}},
         "spelling": {"renew": {"attack": spelling, "examples": 1_000, "budget": 200}},
         "words + freelb": {**renewed, "train": freelb},
-        "words + ranmask": {**renewed, "train": {"mask_share": 0.3}},
+        "words + ranmask": {**renewed, "train": {"mask_share": HIDDEN}},
     }
 
 
@@ -127,7 +140,36 @@ def hardened(name: str, way: str, start: Path, seed: int) -> tuple[Path, float]:
     return done.checkpoint, done.stages[-1].results["training"]["seconds"]
 
 
-def measured(name: str, checkpoint: Path, attacks: tuple[str, ...], examples: int, file: Path) -> dict[str, Any]:
+class Voting:
+    """Answers by the mean over copies with hidden tokens; each question draws its copies anew.
+
+    Copies are asked in bf16: what rounding changes is little beside what the draw does.
+    """
+
+    def __init__(self, subject: Subject, copies: int) -> None:
+        self.scorer = Scorer(in_bf16(subject.scorer.model), precision="bf16")
+        self.ledger, self.progress = self.scorer.ledger, None
+        self.copies, self.frame, self.mask = copies, subject.frame, MaskToken.of(subject.tokenizer).id
+        self.asked = 0
+
+    def ask(self, examples: Examples, ask: Ask, *, fresh: bool = False) -> list[NDArray]:
+        self.asked += 1
+        found = voted(
+            self.scorer,
+            examples,
+            ask,
+            masks=self.copies,
+            share=HIDDEN,
+            mask_id=self.mask,
+            frame=self.frame,
+            seed=self.asked,
+        )
+        return list(found.logits.astype(np.float32))
+
+
+def measured(
+    name: str, checkpoint: Path, attacks: tuple[str, ...], examples: int, votes: int, file: Path
+) -> dict[str, Any]:
     """Of each attack whether each row withstood it, and what it cost; out of ``file`` where it is there."""
     kept = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
     subject = Subject.load(checkpoint)
@@ -136,7 +178,11 @@ def measured(name: str, checkpoint: Path, attacks: tuple[str, ...], examples: in
     some = subject.task.encode(
         rows.select(range(min(WEIGHED, len(rows)))), subject.tokenizer, subject.limit, "truncate"
     )
-    rough, why = roughly(subject, some.examples, searched=len(rows))
+    if votes:
+        voting: Any = Voting(subject, votes)
+        subject, rough, why = replace(subject, scorer=voting), None, f"votes of {votes} copies, in bf16"
+    else:
+        rough, why = roughly(subject, some.examples, searched=len(rows))
     for each in attacks:
         if each in kept:
             continue
@@ -193,6 +239,9 @@ def main() -> None:
     parser.add_argument("--ways", nargs="*", help="all of them unless named")
     parser.add_argument("--attacks", nargs="*")
     parser.add_argument("--examples", type=int, default=1_000)
+    parser.add_argument(
+        "--votes", type=int, default=0, help="Copies of each text that vote; 0: the text is asked once."
+    )
     args = parser.parse_args()
     attacks = tuple(args.attacks or ATTACKS[DATA[args.data]["language"]])
     found: dict[str, list[dict[str, Any]]] = {}
@@ -200,8 +249,9 @@ def main() -> None:
         start = plain(args.data, args.base, seed)
         for way in ["plain", *(args.ways or ways(args.data))]:
             checkpoint, seconds = (start, 0.0) if way == "plain" else hardened(args.data, way, start, seed)
-            file = WORK / f"{args.data}-{way}-{seed}-{args.examples}.json"
-            one = measured(args.data, checkpoint, attacks, args.examples, file)
+            voted_by = f"-{args.votes}-votes" if args.votes else ""
+            file = WORK / f"{args.data}-{way}-{seed}-{args.examples}{voted_by}.json"
+            one = measured(args.data, checkpoint, attacks, args.examples, args.votes, file)
             found.setdefault(way, []).append(one)
             right, held = (right_of(one, head, attacks) for head in ("rows as they are", attacks[0]))
             told = proportion("", int(held.sum()), len(held)).to_dict()

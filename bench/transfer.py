@@ -131,9 +131,9 @@ def fields() -> dict[str, dict[str, Any]]:
     }
 
 
-def figure(name: str, base: str | None) -> dict[str, Any]:
+def figure(name: str, base: str | None, tokens: int) -> dict[str, Any]:
     """The keys of the stage."""
-    usual = {"base": base or "minilm-l6", "on_long": "truncate", "max_tokens": 128}
+    usual = {"base": base or "minilm-l6", "on_long": "truncate", "max_tokens": tokens}
     if name == "reviews":
         strategies = ["separate", "mixture", "adapters", "shared_adapters", "sequential"]
         return {**usual, "domains": by_domain("amazon_mdsd"), "strategies": strategies}
@@ -214,10 +214,11 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="*", type=int, default=[13, 14, 15])
     parser.add_argument("--limit", type=int, help="Training rows of a domain; all of them unless given.")
     parser.add_argument("--epochs", type=int, default=4)
+    parser.add_argument("--tokens", type=int, default=128, help="Of a text, read from its start.")
     args = parser.parse_args()
-    config = figure(args.figure, args.base)
-    print(machine(), f"limit {args.limit}, {args.epochs} epochs", flush=True)
-    tag = f"{args.limit or 'all'}-{args.epochs}"
+    config = figure(args.figure, args.base, args.tokens)
+    print(machine(), f"limit {args.limit}, {args.epochs} epochs, {args.tokens} tokens", flush=True)
+    tag = f"{args.limit or 'all'}-{args.epochs}-{args.tokens}"
     if args.figure != "kinds":
         found = [done(f"{args.figure}-{tag}", config, seed, args.limit, args.epochs) for seed in args.seeds]
         print("\n".join(told(args.figure, found)))

@@ -228,6 +228,18 @@ def test_entities_end_to_end(tmp_path: Path, base: Path) -> None:
     assert "report.html" in str(made.run.report)
 
 
+def test_a_model_that_finds_no_entity_at_all_is_told_and_reported(tmp_path: Path, base: Path) -> None:
+    """Its precision has no value: nothing was found that could be right."""
+    lines = [line for n in range(60) for line in (*(f"word{n}{m} O" for m in range(5)), "")]
+    lines += [line for n in range(12) for line in ("Ada B-PER", *(f"spoke{n}{m} O" for m in range(5)), "")]
+    rare = tmp_path / "rare.conll"
+    rare.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    made = finished(tmp_path, rare, base, task="entities", train={"epochs": 2})
+    assert made.results["evaluations"]["validation"]["metrics"]["precision"]["value"] is None
+    assert any("validation:" in line and "precision undefined" in line for line in made.told)
+    assert "<table" in (made.run.folder / "report.html").read_text(encoding="utf-8")
+
+
 def test_several_labels_end_to_end(tmp_path: Path, base: Path) -> None:
     rows = [
         {"text": row["text"], "labels": ";".join([row["label"], *(["film"] if "film" in row["text"] else [])])}

@@ -38,10 +38,16 @@ def quantiles(examples: Examples) -> dict[str, int]:
 
 
 def headline(result: dict[str, Any]) -> str:
-    return "  ".join(
-        f"{metric['name']} {metric['value']:.4f} [{metric['low']:.4f}, {metric['high']:.4f}]"
-        for metric in result["metrics"].values()
-    )
+    """An evaluation's metrics in one line. Some have no value: the precision of a model that finds nothing."""
+    return "  ".join(f"{metric['name']} {_measured(metric)}" for metric in result["metrics"].values())
+
+
+def _measured(metric: dict[str, Any]) -> str:
+    if metric["value"] is None:
+        return "undefined"
+    if metric["low"] is None or metric["high"] is None:
+        return f"{metric['value']:.4f}"
+    return f"{metric['value']:.4f} [{metric['low']:.4f}, {metric['high']:.4f}]"
 
 
 def training_results(context: Context) -> dict[str, Any]:
