@@ -1,6 +1,7 @@
 """Do both engines write the same? Greedy text of 100 prompts, 32 tokens each; where they part, how near the tie was.
 
     python bench/generation_fidelity.py
+    python bench/generation_fidelity.py --llama      # llama.cpp's own logits too; it is compiled on first use
 
 The torch engine computes in fp32 with the weights that the file holds (rounded to f16), the fast engine with products
 in fp32 and a 16-bit cache. Where they part, the torch model is asked how far its first choice was from the other's: a
@@ -11,6 +12,8 @@ against fp32, read back into torch: what is lost by the file, not by an engine.
 from __future__ import annotations
 
 import argparse
+import json
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -21,8 +24,9 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from bench.generation_speed import prompts
-from bench.sides import machine
+from bench.generation_speed import LLAMA, prompts
+from bench.sides import machine, peer_python
+from sixfold.fetch.cache import home
 from sixfold.generate.fast_engine import FastEngine
 from sixfold.generate.requests import Request, whole
 from sixfold.generate.torch_engine import TorchEngine
@@ -75,9 +79,27 @@ def lost(exact: Any, path: Path, asked: list[list[int]]) -> tuple[float, float]:
     return float(np.mean(kl)), float(np.mean(same))
 
 
+def lost_by_llama(exact: Any, path: Path, asked: list[list[int]], folder: Path) -> tuple[float, float]:
+    """The same of llama.cpp itself, which rounds what it multiplies the weights by, too."""
+    given, out = folder / "prompts.json", folder / "logits.npy"
+    given.write_text(json.dumps(asked), encoding="utf-8")
+    peer = Path(__file__).parent / "peers" / "llama_logits.py"
+    threads = str(torch.get_num_threads())
+    subprocess.run([peer_python("llama", LLAMA), str(peer), str(path), str(given), str(out), threads], check=True)
+    kl, same = [], []
+    for prompt, logits in zip(asked, np.load(out, mmap_mode="r"), strict=True):
+        with torch.inference_mode():
+            a = exact(input_ids=torch.tensor([prompt])).logits[0].log_softmax(-1)
+            b = torch.tensor(np.array(logits)).log_softmax(-1)
+        kl.append(float((a.exp() * (a - b)).sum(-1).mean()))
+        same.append(float((a.argmax(-1) == b.argmax(-1)).float().mean()))
+    return float(np.mean(kl)), float(np.mean(same))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--prompts", type=int, default=100)
+    parser.add_argument("--llama", action="store_true")
     args = parser.parse_args()
     asked = prompts(args.prompts)
     loaded = load("smollm2-135m", Head("causal_lm"))
@@ -87,6 +109,12 @@ def main() -> None:
         for kind, path in files.items():
             export_gguf(loaded.model, loaded.tokenizer, path, kind=kind)
         kl, same = lost(loaded.model, files["q8_0"], asked[:20])
+        if args.llama:
+            shipped = next((home() / "models" / "smollm2-135m-gguf").glob("*.gguf"))
+            for kind, path in (("q8_0", files["q8_0"]), ("q4_1, as shipped", shipped)):
+                told = lost_by_llama(loaded.model, path, asked[:20], Path(work))
+                print(f"llama.cpp, {kind}, against fp32: KL {told[0]:.4f}, first choices that agree {told[1]:.3f}")
+            return
         fast = whole(FastEngine(files["f16"], loaded.tokenizer, context=8192), requests)
     exact = whole(TorchEngine(rounded(loaded.model), loaded.tokenizer), requests)
     agree = sum(one.ids == two.ids for one, two in zip(exact, fast, strict=True))
