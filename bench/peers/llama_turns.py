@@ -36,7 +36,7 @@ class Opened:
         self.width = llama_cpp.llama_vocab_n_tokens(llama_cpp.llama_model_get_vocab(model))
 
     def logits(self, tokens: list[tuple[int, int, int, bool]]) -> Iterator[np.ndarray]:
-        """Compute (token, position, sequence, whether its logits are wanted); for each of those [vocabulary], a view."""
+        """Compute (token, position, sequence, whether its logits are wanted); for each of those [vocabulary]."""
         batch = llama_cpp.llama_batch_init(len(tokens), 0, 1)
         batch.n_tokens = len(tokens)
         for place, (token, position, sequence, wanted) in enumerate(tokens):
