@@ -19,7 +19,8 @@ import json
 import statistics
 import sys
 import time
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -167,6 +168,15 @@ class Voting:
         return list(found.logits.astype(np.float32))
 
 
+@dataclass(frozen=True)
+class VotingSubject(Subject):
+    """A subject whose finished texts are judged by a vote too, drawn once more."""
+
+    def whole(self, given: Sequence[Any]) -> list[NDArray[np.float64]]:
+        examples = self._encoded(given)
+        return self._joined(self.scorer.ask(examples, self.task.question()), examples)
+
+
 def measured(
     name: str, checkpoint: Path, attacks: tuple[str, ...], examples: int, votes: int, file: Path
 ) -> dict[str, Any]:
@@ -180,7 +190,8 @@ def measured(
     )
     if votes:
         voting: Any = Voting(subject, votes)
-        subject, rough, why = replace(subject, scorer=voting), None, f"votes of {votes} copies, in bf16"
+        subject = VotingSubject(**{**subject.__dict__, "scorer": voting})
+        rough, why = None, f"votes of {votes} copies, in bf16"
     else:
         rough, why = roughly(subject, some.examples, searched=len(rows))
     for each in attacks:
@@ -249,9 +260,10 @@ def main() -> None:
         start = plain(args.data, args.base, seed)
         for way in ["plain", *(args.ways or ways(args.data))]:
             checkpoint, seconds = (start, 0.0) if way == "plain" else hardened(args.data, way, start, seed)
-            voted_by = f"-{args.votes}-votes" if args.votes else ""
+            votes = 0 if way == "plain" else args.votes
+            voted_by = f"-{votes}-votes" if votes else ""
             file = WORK / f"{args.data}-{way}-{seed}-{args.examples}{voted_by}.json"
-            one = measured(args.data, checkpoint, attacks, args.examples, args.votes, file)
+            one = measured(args.data, checkpoint, attacks, args.examples, votes, file)
             found.setdefault(way, []).append(one)
             right, held = (right_of(one, head, attacks) for head in ("rows as they are", attacks[0]))
             told = proportion("", int(held.sum()), len(held)).to_dict()
