@@ -67,7 +67,7 @@ def stage(kind: str, config: dict[str, Any], name: str, seed: int) -> Any:
     return done
 
 
-def read_first(domain: str, seed: int, epochs: float) -> Path:
+def read_first(domain: str, seed: int, epochs: float, rate: float) -> Path:
     """The base, pretrained further on the domain's text."""
     corpus = WORK / "corpora" / f"{domain}.jsonl"
     corpus.parent.mkdir(parents=True, exist_ok=True)
@@ -79,9 +79,9 @@ def read_first(domain: str, seed: int, epochs: float) -> Path:
         "base": "minilm-l6",
         "corpus": {"source": str(corpus), "held_out": 0.05},
         "context": 128,
-        "train": {"epochs": epochs, "learning_rate": 5e-4, "evaluations": 1e-9},
+        "train": {"epochs": epochs, "learning_rate": rate, "evaluations": 1e-9},
     }
-    done = stage("pretrain", config, f"read-{domain}-{seed}", seed)
+    done = stage("pretrain", config, f"read-{domain}-{epochs:g}-{rate:g}-{seed}", seed)
     before, after = (done.stages[-1].results[key] for key in ("before", "evaluations"))
     losses = before["metrics"]["loss"]["value"], after["held_out"]["metrics"]["loss"]["value"]
     minutes = done.stages[-1].results["training"]["seconds"] / 60
@@ -142,26 +142,29 @@ def main() -> None:
     parser.add_argument("--news", type=int, default=4_000, help="Sentences of conll2003_en to learn from.")
     parser.add_argument("--epochs", type=int, default=15, help="Over a domain's own sentences.")
     parser.add_argument("--read", type=float, default=3.0, help="Passes over a domain's text.")
+    parser.add_argument("--rate", type=float, default=1e-4, help="While reading.")
+    parser.add_argument("--domains", nargs="*", default=list(DOMAINS))
     args = parser.parse_args()
     print(machine(), vars(args), flush=True)
     table: dict[str, dict[str, list[float]]] = {}
     for seed in args.seeds:
         news = conll("minilm-l6", "news", seed, args.news)
-        for domain in DOMAINS:
-            read = read_first(domain, seed, args.read)
+        for domain in args.domains:
+            read = read_first(domain, seed, args.read, args.rate)
+            tag = f"{args.read:g}-{args.rate:g}"
             starts: dict[str, Path | str] = {
                 "base alone": "minilm-l6",
                 "conll2003_en": news,
                 "read first": read,
-                "read first, then conll2003_en": conll(str(read), f"after-{domain}", seed, args.news),
+                "read first, then conll2003_en": conll(str(read), f"after-{domain}-{tag}", seed, args.news),
             }
             for start, checkpoint in starts.items():
                 cells = table.setdefault(start, {})
                 if "conll" in start:
                     assert isinstance(checkpoint, Path)
                     cells.setdefault(f"{domain} zero-shot", []).append(zero_shot(checkpoint, domain))
-                name = start.replace(" ", "-").replace(",", "")
-                for limit in (FEW, None):
+                name = start.replace(" ", "-").replace(",", "") + (f"-{tag}" if "read" in start else "")
+                for limit in (FEW, None) if len(sentences(domain, "train")) > FEW else (None,):
                     f1 = tuned(checkpoint, domain, name, seed, limit, args.epochs)
                     cells.setdefault(f"{domain} {limit or 'all'}", []).append(f1)
                 print(
@@ -171,7 +174,7 @@ def main() -> None:
                     {key: value[-1] for key, value in cells.items() if key.startswith(domain)},
                     flush=True,
                 )
-    heads = [f"{domain} {what}" for domain in DOMAINS for what in ("zero-shot", str(FEW), "all")]
+    heads = [f"{domain} {what}" for domain in args.domains for what in ("zero-shot", str(FEW), "all")]
     print(f"\n| start | {' | '.join(heads)} |\n| --- |{' --- |' * len(heads)}")
     for start, scores in table.items():
         print(told(start, {head: scores.get(head, [float("nan")]) for head in heads}))

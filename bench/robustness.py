@@ -8,8 +8,8 @@ epochs again. ``on`` is the control: the same epochs with next to nothing done. 
 The attacks and their budget stand in this file and know nothing of the ways; ``a2t-offline`` follows the gradient of
 the very model it attacks. What is done is kept in ``.bench/robustness`` and not done again.
 
-``--votes 16`` attacks the vote of 16 copies of a text with tokens hidden (RanMASK), drawn anew for each question; the
-attack sees the copies' mean probabilities, which is more than a label, and costs 16 times as much: use fewer rows.
+``--votes 16`` attacks the vote of 16 copies of a text with tokens hidden (RanMASK), as with ``votes``:
+each question draws copies anew. It costs 16 times as much: use fewer rows.
 """
 
 from __future__ import annotations
@@ -19,13 +19,11 @@ import json
 import statistics
 import sys
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -33,19 +31,16 @@ from bench.sides import ROOT, machine
 from sixfold.attack.attacks import named
 from sixfold.attack.outcome import Outcome
 from sixfold.attack.run import attack, sampled
-from sixfold.data.examples import Examples
 from sixfold.metrics import compare
 from sixfold.metrics.intervals import proportion
 from sixfold.models.bf16 import in_bf16
 from sixfold.recipe import Told, one_stage, run
 from sixfold.score.rough import roughly
-from sixfold.score.scorer import Scorer
 from sixfold.score.subject import Subject
-from sixfold.score.votes import voted
+from sixfold.score.voter import Voter
 from sixfold.stages.context import write_json
 from sixfold.stages.rows import DataConfig, prepare_rows
-from sixfold.tasks.contract import Ask
-from sixfold.tasks.masking import MaskToken
+from sixfold.tasks.masking import Voting
 
 WORK = ROOT / ".bench" / "robustness"
 BUDGET = 1_000
@@ -71,8 +66,6 @@ DATA: dict[str, dict[str, Any]] = {
     "chnsenticorp": {"language": "zh", "source": {}, "words": "zh-pwws", "gradient": "zh-textbugger"},
 }
 EPOCHS = 2
-HIDDEN = 0.3
-"""Share of a text's tokens that RanMASK hides."""
 NEAR = {"en": "neighbour", "zh": "zh-synonym"}
 """Augmenters that draw from what the attacks by words draw from."""
 
@@ -92,14 +85,15 @@ def ways(name: str) -> dict[str, dict[str, Any]]:
         "r-drop": {"train": {"r_drop": 1.0}},
         "neftune": {"train": {"noise": 5.0}},
         "mixup": {"train": {"mixup": 0.2}},
-        "ranmask": {"train": {"mask_share": HIDDEN}},
+        "ranmask": {"train": {"mask_share": 0.3}},
+        "ranmask, half": {"train": {"mask_share": 0.5}},
         "eda": {"augment": {"method": "eda"}},
         "words": renewed,
         "near words": {"augment": {"method": NEAR[data["language"]], "times": 2}},
         "gradient words": {"renew": {"attack": data["gradient"], "examples": 5_000, "budget": 60}},
         "spelling": {"renew": {"attack": spelling, "examples": 1_000, "budget": 200}},
         "words + freelb": {**renewed, "train": freelb},
-        "words + ranmask": {**renewed, "train": {"mask_share": HIDDEN}},
+        "words + ranmask": {**renewed, "train": {"mask_share": 0.3}},
     }
 
 
@@ -141,44 +135,8 @@ def hardened(name: str, way: str, start: Path, seed: int) -> tuple[Path, float]:
     return done.checkpoint, done.stages[-1].results["training"]["seconds"]
 
 
-class Voting:
-    """Answers by the mean over copies with hidden tokens; each question draws its copies anew.
-
-    Copies are asked in bf16: what rounding changes is little beside what the draw does.
-    """
-
-    def __init__(self, subject: Subject, copies: int) -> None:
-        self.scorer = Scorer(in_bf16(subject.scorer.model), precision="bf16")
-        self.ledger, self.progress = self.scorer.ledger, None
-        self.copies, self.frame, self.mask = copies, subject.frame, MaskToken.of(subject.tokenizer).id
-        self.asked = 0
-
-    def ask(self, examples: Examples, ask: Ask, *, fresh: bool = False) -> list[NDArray]:
-        self.asked += 1
-        found = voted(
-            self.scorer,
-            examples,
-            ask,
-            masks=self.copies,
-            share=HIDDEN,
-            mask_id=self.mask,
-            frame=self.frame,
-            seed=self.asked,
-        )
-        return list(found.logits.astype(np.float32))
-
-
-@dataclass(frozen=True)
-class VotingSubject(Subject):
-    """A subject whose finished texts are judged by a vote too, drawn once more."""
-
-    def whole(self, given: Sequence[Any]) -> list[NDArray[np.float64]]:
-        examples = self._encoded(given)
-        return self._joined(self.scorer.ask(examples, self.task.question()), examples)
-
-
 def measured(
-    name: str, checkpoint: Path, attacks: tuple[str, ...], examples: int, votes: int, file: Path
+    name: str, checkpoint: Path, attacks: tuple[str, ...], examples: int, voting: Voting | None, file: Path
 ) -> dict[str, Any]:
     """Of each attack whether each row withstood it, and what it cost; out of ``file`` where it is there."""
     kept = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
@@ -188,10 +146,10 @@ def measured(
     some = subject.task.encode(
         rows.select(range(min(WEIGHED, len(rows)))), subject.tokenizer, subject.limit, "truncate"
     )
-    if votes:
-        voting: Any = Voting(subject, votes)
-        subject = VotingSubject(**{**subject.__dict__, "scorer": voting})
-        rough, why = None, f"votes of {votes} copies, in bf16"
+    if voting:
+        # In bf16: what rounding changes is little beside what the draw does.
+        voter = Voter(in_bf16(subject.scorer.model), voting, subject.tokenizer, precision="bf16")
+        subject, rough, why = replace(subject, scorer=voter), None, f"{voting.copies} copies vote, in bf16"
     else:
         rough, why = roughly(subject, some.examples, searched=len(rows))
     for each in attacks:
@@ -260,10 +218,11 @@ def main() -> None:
         start = plain(args.data, args.base, seed)
         for way in ["plain", *(args.ways or ways(args.data))]:
             checkpoint, seconds = (start, 0.0) if way == "plain" else hardened(args.data, way, start, seed)
-            votes = 0 if way == "plain" else args.votes
-            voted_by = f"-{votes}-votes" if votes else ""
+            share = ways(args.data).get(way, {}).get("train", {}).get("mask_share", 0.0)
+            voting = Voting(args.votes, share) if args.votes and share else None
+            voted_by = f"-{args.votes}-votes" if voting else ""
             file = WORK / f"{args.data}-{way}-{seed}-{args.examples}{voted_by}.json"
-            one = measured(args.data, checkpoint, attacks, args.examples, votes, file)
+            one = measured(args.data, checkpoint, attacks, args.examples, voting, file)
             found.setdefault(way, []).append(one)
             right, held = (right_of(one, head, attacks) for head in ("rows as they are", attacks[0]))
             told = proportion("", int(held.sum()), len(held)).to_dict()

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from tuned import classifier
 
 from sixfold.data.examples import Examples, Ragged
 from sixfold.score import votes
+from sixfold.score.scorer import Scorer
+from sixfold.score.tuned import load_tuned
+from sixfold.score.voter import Voter
 from sixfold.score.votes import voted
 from sixfold.tasks.contract import Ask
-from sixfold.tasks.encoding import Frame
+from sixfold.tasks.encoding import Frame, frame
+from sixfold.tasks.masking import MaskToken, Voting
+from sixfold.tasks.text_classification import TextClassification
+from sixfold.tasks.texts import Texts
 
 MASK = 99
 FRAME = Frame((1, 2), (3,))
@@ -81,3 +90,24 @@ def test_copies_depend_on_the_seed_and_not_on_how_many_are_in_memory(monkeypatch
     assert once == again
     assert once != vote(examples(10, 8, 6), masks=5, seed=1)[1]
     assert voted(Seen(), examples(), ASK, masks=5, share=0.5, mask_id=MASK, frame=FRAME, seed=0).counts.shape == (0, 0)
+
+
+def test_a_voter_answers_with_the_mean_of_its_copies_and_draws_anew_at_each_question(tmp_path: Path) -> None:
+    tuned = load_tuned(classifier(tmp_path))
+    task, model, tokenizer = tuned.task, tuned.model, tuned.tokenizer
+    assert isinstance(task, TextClassification)
+    rows = Texts({"text": ["a good film i saw today", "a bad film i saw today in the city"]})
+    given = task.encode(rows, tokenizer, 64, "truncate").examples
+    voter = Voter(model, Voting(5, 0.5), tokenizer)
+    first, second = voter.ask(given, task.question()), voter.ask(given, task.question())
+    assert not np.allclose(first, second), "drawn anew"
+    mask, around = MaskToken.of(tokenizer).id, frame(tokenizer)
+    for seed, found in ((1, first), (2, second)):
+        by_hand = voted(
+            Scorer(model), given, task.question(), masks=5, share=0.5, mask_id=mask, frame=around, seed=seed
+        )
+        np.testing.assert_allclose(np.stack(found), by_hand.logits, rtol=1e-5, atol=1e-6)
+    again = voter.bare()
+    np.testing.assert_array_equal(np.stack(again.ask(given, task.question())), np.stack(first))
+    assert (again.ledger.model_calls, voter.ledger.model_calls) == (10, 20)
+    assert again.cache is None

@@ -27,7 +27,9 @@ from sixfold.metrics import compare
 from sixfold.models.lineage import digest_folder
 from sixfold.perturb.words import Edit
 from sixfold.recipe import Run, Told, chosen, parse, run
+from sixfold.score.scorer import Scorer
 from sixfold.score.subject import Subject
+from sixfold.score.voter import Voter
 from sixfold.stages import harden
 from sixfold.stages.attacked import Attacked, Bench, Measured
 from sixfold.stages.context import Context
@@ -75,6 +77,12 @@ def test_a_recipe_that_would_harden_nothing_is_refused() -> None:
     assert "nothing would harden the model: set renew or augment, or one of train.adversarial, " in mistakes(train={})
     for train in ({"noise": 5}, {"mixup": 0.2}, {"mask_share": 0.3}, {"adversarial": {"method": "fgm"}}):
         assert parse({"name": "a", "stages": [{"harden": {**STAGE, "train": train}}]})
+
+
+def test_a_vote_needs_a_model_that_has_learnt_from_hidden_tokens() -> None:
+    assert "set train.mask_share" in mistakes(votes=16)
+    assert "votes" in mistakes(votes=1, train={"mask_share": 0.3})
+    assert parse({"name": "a", "stages": [{"harden": {**STAGE, "votes": 2, "train": {"mask_share": 0.3}}}]})
 
 
 def test_attacks_of_fewer_than_three_kinds_are_refused_with_their_kinds() -> None:
@@ -438,6 +446,39 @@ def test_a_result_that_lost_too_much_leaves_results_and_report_but_no_checkpoint
         patch.setattr(harden, "load", refuse)
         with pytest.raises(GateError, match="fell from"):
             ran(recipe, tmp_path)
+
+
+# Votes
+
+
+def test_a_checkpoint_that_answers_by_votes_is_attacked_and_answers_by_them(
+    tmp_path: Path, source: Path, tuned: Path
+) -> None:
+    recipe = hardening(source, tuned, max_clean_loss=1.0, votes=7, train={"noise": 0, "mask_share": 0.3})
+    made, _ = ran(recipe, tmp_path)
+    results = json.loads((made.stages[0].folder / "results.json").read_text("utf-8"))["hardening"]
+    assert (results["votes"], results["voting"]) == (None, {"copies": 7, "share": 0.3})
+    assert any("7 copies of a text that vote" in line for line in results["trained_with"])
+    assert "7 copies of a text that vote" in made.report.read_text("utf-8")
+    texts = [row["text"] for row in reviews(12)]
+    first, second = Model.load(made.folder), Model.load(made.folder)
+    assert first.predict(texts) == second.predict(texts), "drawn alike in the same order"
+    assert isinstance(first.scorer, Voter)
+    assert first.scorer.ledger.model_calls == 7 * 12
+    subject = Subject.load(made.stages[0].folder / "checkpoint")
+    assert isinstance(subject.scorer, Voter)
+    assert len(subject.whole(texts)) == 12
+    plain = Subject.load(tuned)
+    assert type(plain.scorer) is Scorer
+
+
+def test_votes_are_refused_for_a_task_without_one_label(tmp_path: Path, base: Path) -> None:
+    data = write_conll(tmp_path / "a.conll", 60)
+    first = recipe_of(data, base, task="entities", train={"epochs": 1})
+    tagger = run(parse(first), runs=tmp_path / "first", told=Told()).checkpoint
+    recipe = hardening(data, tagger, votes=4, train={"noise": 0, "mask_share": 0.3})
+    with pytest.raises(UsageError, match="vote on one label"):
+        ran(recipe, tmp_path)
 
 
 # Resuming

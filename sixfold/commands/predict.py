@@ -10,7 +10,7 @@ import html
 import itertools
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -110,11 +110,13 @@ class Model:
             settings_of(folder)  # a wrong folder is told before torch is imported
         with uncollected():
             from sixfold.models.bf16 import in_bf16
-            from sixfold.score.scorer import Scorer
+            from sixfold.score.subject import scorer_of
         if adapter == AUTO:
             return cls._routed(folder, columns or {}, precision)
         found = load_tuned(folder, adapter)
-        scorer = Scorer(in_bf16(found.model) if precision == "bf16" else found.model, precision=precision)
+        if precision == "bf16":
+            found = replace(found, model=in_bf16(found.model))
+        scorer = scorer_of(found, precision)
         named = {**found.columns, **(columns or {})}
         return cls(folder, found.task, scorer, found.tokenizer, found.limit, found.on_long, named)
 

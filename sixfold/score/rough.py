@@ -70,7 +70,7 @@ def weigh(subject: Subject, examples: Examples, lower: Scorer) -> Weighed:
     Args:
         lower: of the same weights, at a lower precision and without a cache.
     """
-    scorers = Scorer(subject.scorer.model, budget=subject.scorer.budget), lower
+    scorers = subject.scorer.bare(), lower
     taken: tuple[list[float], list[float]] = ([], [])
     for _ in range(ROUNDS):
         for scorer, seconds in zip(scorers, taken, strict=True):
@@ -109,9 +109,10 @@ def roughly(
         if precision == "compiled" and not can_compile(exact.model):
             return None, "only a BERT that classifies can be compiled, with openvino and nncf installed"
         model = model_at(exact.model, precision, examples)
-        weighed = weigh(subject, examples, Scorer(model, precision=precision, budget=exact.budget))
+        weighed = weigh(subject, examples, exact.bare(model, precision=precision))
         if weighed.refusal is None:
-            lower = Scorer(model, precision=precision, budget=exact.budget, cache=exact.cache, identity=exact.identity)
+            lower = exact.bare(model, precision=precision)
+            lower.cache, lower.identity = exact.cache, exact.identity
             return replace(subject, scorer=lower), weighed.reason
         refusals.append(weighed.refusal)
     return None, "; ".join(refusals)

@@ -79,6 +79,14 @@ class Scorer:
         self.ledger = Ledger()
         self._int8 = _rounded(self.model) if precision == "int8" else None
 
+    def bare(self, model: Any = None, *, precision: Precision = "fp32") -> Scorer:
+        """One that asks alike and keeps nothing: no cache, and a ledger of its own.
+
+        Args:
+            model: whose answers are asked for; this one's unless given.
+        """
+        return Scorer(self.model if model is None else model, precision=precision, budget=self.budget)
+
     @property
     def _device(self) -> torch.device:
         return next(self.model.parameters()).device

@@ -21,6 +21,7 @@ from sixfold.score.driver import Query
 from sixfold.score.edited import Ids, Splicer, Tokens
 from sixfold.score.scorer import Precision, Scorer
 from sixfold.score.tuned import Tuned, load_tuned
+from sixfold.score.voter import Voter
 from sixfold.score.worded import WordSplicer, WordTokens
 from sixfold.tasks.encoding import Frame, frame, pieces, row_numbers
 from sixfold.tasks.text_classification import TextClassification
@@ -32,6 +33,14 @@ if TYPE_CHECKING:
     from sixfold.tasks.contract import OnLong, Rows
 
 CACHE_BYTES = 2**28
+
+
+def scorer_of(found: Tuned, precision: Precision = "fp32", cache: Cache | None = None) -> Scorer:
+    """What answers for a checkpoint: its model, or the vote that the checkpoint asks for, which caches nothing."""
+    identity = Identity(found.digest)
+    if found.voting is not None:
+        return Voter(found.model, found.voting, found.tokenizer, precision=precision, identity=identity)
+    return Scorer(found.model, precision=precision, cache=cache, identity=identity)
 
 
 @dataclass(frozen=True)
@@ -121,7 +130,7 @@ class Subject:
             raise ModelError(f"variants of a text cannot be asked about for the task {task.name}", where=found.folder)
         return cls(
             task=task,
-            scorer=Scorer(found.model, precision=precision, cache=Cache(cache_bytes), identity=Identity(found.digest)),
+            scorer=scorer_of(found, precision, Cache(cache_bytes)),
             tokenizer=found.tokenizer,
             limit=found.limit,
             on_long=found.on_long,
@@ -215,5 +224,4 @@ class Subject:
     def whole(self, given: Sequence[str] | Sequence[Sequence[str]]) -> list[NDArray[np.float64]]:
         """The logits of each string ([classes]) or row of words ([words, tags]), encoded from scratch, in fp32."""
         examples = self._encoded(given)
-        exact = Scorer(self.scorer.model, budget=self.scorer.budget)
-        return self._joined(exact.ask(examples, self.task.question()), examples)
+        return self._joined(self.scorer.bare().ask(examples, self.task.question()), examples)

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 from sixfold.errors import ModelError
 from sixfold.models import adapters
+from sixfold.tasks.masking import Voting
 
 if TYPE_CHECKING:
     from sixfold.models.adapters import Told
     from sixfold.models.load import Loaded
     from sixfold.tasks.contract import OnLong, Task
 
-_OURS = ("max_tokens", "on_long", "columns")
+_OURS = ("max_tokens", "on_long", "columns", "votes")
 """Settings of a checkpoint that are not the task's."""
 
 
@@ -35,6 +36,7 @@ class Tuned:
         on_long: what happens to a longer text.
         digest: names the checkpoint's content.
         columns: role to column, as the training file had them.
+        voting: how it answers by votes; None where it is asked once.
     """
 
     folder: Path
@@ -45,6 +47,7 @@ class Tuned:
     on_long: OnLong
     digest: str
     columns: Mapping[str, str]
+    voting: Voting | None = None
 
     @classmethod
     def of(cls, loaded: Loaded, folder: Path) -> Tuned:
@@ -59,6 +62,7 @@ class Tuned:
             on_long=settings["on_long"],
             digest=loaded.digest,
             columns=settings.get("columns", {}),
+            voting=Voting.of(settings.get("votes")),
         )
 
 

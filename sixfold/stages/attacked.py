@@ -24,9 +24,11 @@ from sixfold.models import is_local
 from sixfold.score.cache import Cache, Identity
 from sixfold.score.scorer import Scorer
 from sixfold.score.subject import CACHE_BYTES, Subject
+from sixfold.score.voter import Voter
 from sixfold.stages.context import write_json
 from sixfold.stages.labelled import Judged
 from sixfold.tasks.contract import Task
+from sixfold.tasks.masking import Voting
 from sixfold.tasks.registry import settings_of
 from sixfold.text.counting import counted
 
@@ -180,14 +182,20 @@ def usable(*sides: Sequence[Sequence[Outcome]]) -> list[list[list[Outcome]]]:
     return [[[found[place] for place in kept] for found in side] for side in sides]
 
 
-def with_weights(subject: Subject, model: Any, digest: str, cache_bytes: int = CACHE_BYTES) -> Subject:
+def with_weights(
+    subject: Subject, model: Any, digest: str, cache_bytes: int = CACHE_BYTES, *, voting: Voting | None = None
+) -> Subject:
     """The subject with other weights, asked anew about everything.
 
     Args:
         model: of the same kind; it is put into evaluation mode.
         digest: names the weights.
+        voting: how copies of a text vote; None where the model is asked once.
     """
-    scorer = Scorer(model, cache=Cache(cache_bytes), identity=Identity(digest))
+    identity = Identity(digest)
+    scorer = Scorer(model, cache=Cache(cache_bytes), identity=identity)
+    if voting is not None:
+        scorer = Voter(model, voting, subject.tokenizer, identity=identity)
     return replace(subject, scorer=scorer, digest=digest)
 
 

@@ -22,7 +22,6 @@ from sixfold.data.examples import Examples
 from sixfold.data.partition import digest
 from sixfold.models import lineage, load, save
 from sixfold.models.load import Loaded
-from sixfold.score.scorer import Scorer
 from sixfold.score.subject import Subject
 from sixfold.stages.attacked import Bench, Measured, attacks_by_name, seconds_of, with_weights
 from sixfold.stages.context import Context
@@ -186,7 +185,7 @@ def _attacking(work: _Work, enough: float) -> tuple[float, float]:
     bench = work.bench
     fixed = sum(seconds_of(work.subject, bench.rows, how, bench.budget, enough) for how in bench.attacks)
     each_epoch = 0.0 if work.further is None else work.further.seconds(enough)
-    return 2 * fixed, each_epoch
+    return fixed * (1 + (work.config.votes or 1)), each_epoch
 
 
 def _kept(work: _Work, task: Task) -> dict[str, Any]:
@@ -196,6 +195,7 @@ def _kept(work: _Work, task: Task) -> dict[str, Any]:
         "columns": work.prepared.rows.described["columns"],
         "max_tokens": work.subject.limit,
         "on_long": work.subject.on_long,
+        **({} if (voting := work.config.voting) is None else {"votes": voting.to_dict()}),
     }
 
 
@@ -204,7 +204,7 @@ def _measured(work: _Work, subject: Subject, when: Literal["before", "after"]) -
     context.tell(f"  {when} training:")
     clean = judged(
         subject.task,
-        Scorer(work.loaded.model),
+        subject.scorer.bare(),
         work.prepared.rows,
         work.encoded,
         seed=context.seed,
@@ -221,11 +221,11 @@ def _finish(work: _Work, before: Measured) -> dict[str, Any]:
     """Calibrate, measure again, and write the checkpoint unless the clean score fell too far."""
     config, context, prepared = work.config, work.context, work.prepared
     model = work.loaded.model
-    after = _measured(work, with_weights(work.subject, model, _digest(model)), "after")
+    after = _measured(work, with_weights(work.subject, model, _digest(model), voting=config.voting), "after")
     write_predictions(context, after.clean, prepared.rows)
     masked = masked_evaluations(
         after.clean,
-        Scorer(model),
+        after.subject.scorer.bare(),
         prepared.rows,
         work.subject.tokenizer,
         work.subject.limit,
@@ -238,7 +238,7 @@ def _finish(work: _Work, before: Measured) -> dict[str, Any]:
     for line in told(found):
         context.tell(f"  {line}")
     share = config.train.mask_share
-    votes = voting(after.subject, after.attacked, share, context.seed) if share else None
+    votes = voting(after.subject, after.attacked, share, context.seed) if share and config.votes is None else None
     refused = refusal(found, config.max_clean_loss)
     evaluations = after.clean.evaluations
     history = lineage.build(
@@ -270,6 +270,7 @@ def _finish(work: _Work, before: Measured) -> dict[str, Any]:
             "trained_with": trained_with(config),
             "max_clean_loss": config.max_clean_loss,
             "votes": votes,
+            "voting": None if config.voting is None else config.voting.to_dict(),
         },
         "data": data_results(prepared.rows, work.encoded, work.subject.on_long)
         | mask_results(after.clean, masked, prepared.rows),

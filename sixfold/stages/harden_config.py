@@ -16,6 +16,7 @@ from sixfold.perturb import augmenters
 from sixfold.perturb.masked import CONTEXTUAL
 from sixfold.stages.context import NAME
 from sixfold.stages.rows import DataConfig
+from sixfold.tasks.masking import Voting
 from sixfold.train.config import TrainConfig
 
 LEAST_KINDS = 3
@@ -78,6 +79,9 @@ class Config(_Strict):
     train: TrainConfig = TrainConfig()
     augment: AugmentConfig | None = Field(None, description="Learn from augmented texts too, made anew each epoch.")
     renew: RenewConfig | None = Field(None, description="Learn from adversarial texts too, made anew each epoch.")
+    votes: int | None = Field(
+        None, ge=2, description="With train.mask_share: so many copies with hidden tokens vote on each answer."
+    )
     attacks: list[str] | None = Field(
         None, description="Attacks before and after, of three kinds or more. Left out: by task and language."
     )
@@ -112,12 +116,19 @@ class Config(_Strict):
             raise ValueError("; ".join(wrong))
         return self
 
+    @property
+    def voting(self) -> Voting | None:
+        """How the hardened checkpoint's copies vote."""
+        return None if self.votes is None else Voting(self.votes, self.train.mask_share)
+
     def _idle(self) -> Iterable[str]:
         if not any(getattr(self.train, key) for key in _DIALS) and self.renew is None and self.augment is None:
             dials = ", ".join(f"train.{key}" for key in _DIALS)
             yield f"nothing would harden the model: set renew or augment, or one of {dials}"
         if self.augment is not None and self.augment.method in CONTEXTUAL and self.words is None:
             yield f"{self.augment.method} (augment.method) asks a masked language model: name one as words"
+        if self.votes is not None and not self.train.mask_share:
+            yield "copies with hidden tokens vote (votes) only where such texts were learnt from: set train.mask_share"
         if self.train.muon_rate is not None and self.train.optimiser != "muon":
             yield "muon_rate (train.muon_rate) is for optimiser: muon"
 
@@ -157,6 +168,8 @@ def trained_with(config: Config) -> list[str]:
     if train.adversarial is not None:
         found.append(f"perturbed word embeddings ({train.adversarial.method})")
     dials = {"noise": "noise on word embeddings", "mixup": "texts mixed in pairs", "mask_share": "hidden tokens"}
+    if config.votes is not None:
+        found.append(f"{config.votes:,} copies of a text that vote, which the attacks afterwards were made on")
     return found + [f"{what} ({key}: {getattr(train, key):g})" for key, what in dials.items() if getattr(train, key)]
 
 

@@ -19,6 +19,7 @@ from sixfold.stages.harden_config import ATTACKED, Config
 from sixfold.stages.rows import Prepared as Rows
 from sixfold.stages.rows import held_out, prepare_rows
 from sixfold.tasks.contract import Task
+from sixfold.tasks.text_classification import TextClassification
 from sixfold.text.counting import counted
 
 SHOWN = 5
@@ -68,6 +69,10 @@ def _check_config(config: Config, task: Task) -> None:
     if config.train.mixup and task.name != "text_classification":
         raise UsageError(
             f"mixup only fits text_classification, and the checkpoint's task is {task.name}", where="train.mixup"
+        )
+    if config.votes is not None and (not isinstance(task, TextClassification) or task.several):
+        raise UsageError(
+            "copies of a text vote on one label, and this checkpoint's task gives several or tags words", where="votes"
         )
     metric = config.train.metric
     if metric is not None and metric not in task.score_names:

@@ -6,8 +6,9 @@ a vote is worth something only if the model has learnt from masks of the same ki
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,3 +69,24 @@ def _chosen(text: NDArray[np.bool_], lengths: NDArray[np.int64], share: float, r
     rank = np.empty(len(text), dtype=np.int64)
     rank[order] = np.arange(len(text)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
     return rank < wanted[row]
+
+
+@dataclass(frozen=True)
+class Voting:
+    """How a vote is held.
+
+    Attributes:
+        copies: of each text.
+        share: of each copy's tokens that is hidden, as in training.
+    """
+
+    copies: int
+    share: float
+
+    @classmethod
+    def of(cls, settings: Mapping[str, Any] | None) -> Self | None:
+        """What a checkpoint keeps of it; None of one that answers by itself."""
+        return cls(int(settings["copies"]), float(settings["share"])) if settings else None
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
