@@ -93,6 +93,7 @@ def ways(name: str) -> dict[str, dict[str, Any]]:
         "gradient words": {"renew": {"attack": data["gradient"], "examples": 5_000, "budget": 60}},
         "spelling": {"renew": {"attack": spelling, "examples": 1_000, "budget": 200}},
         "words + freelb": {**renewed, "train": freelb},
+        "freelb + ranmask": {"train": {**freelb, "mask_share": 0.3}},
         "words + ranmask": {**renewed, "train": {"mask_share": 0.3}},
     }
 
