@@ -321,3 +321,17 @@ def test_loading_prints_nothing_and_importing_the_package_does_not_import_torch(
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_the_base_of_a_fine_tuned_modernbert_can_be_read_alone(tmp_path: Path) -> None:
+    """Its head is two modules, of which one is named as no other model's is; a router reads the base without them."""
+    from sixfold.models.scratch import character_tokenizer, encoder
+
+    head = Head("text_classification", ("bad", "good"))
+    tokenizer = character_tokenizer(["好书", "坏书"])
+    save(encoder("tiny", tokenizer, head, seed=1), tokenizer, tmp_path / "checkpoint", {})
+    whole = load(tmp_path / "checkpoint", head).model
+    for kind in ("none", "embedding"):
+        alone = load(tmp_path / "checkpoint", Head(kind)).model
+        weight = alone.state_dict()["embeddings.tok_embeddings.weight"]
+        assert torch.equal(weight, whole.state_dict()["model.embeddings.tok_embeddings.weight"])

@@ -311,7 +311,9 @@ def _refuse_unexplained(
             found=_shown(tuple(unexplained)),
             hint="fetch or save the model again; config.json may belong to another model",
         )
-    known = {name for name in left if _module(name, prefix) in HEADS or "pooler" in name or name in VOCABULARY_HEAD}
+    # ModernBERT's heads share a layer, ``head``, in front of the last one: a base alone has no place for it.
+    heads = (*HEADS, "head") if pooled else HEADS
+    known = {name for name in left if _module(name, prefix) in heads or "pooler" in name or name in VOCABULARY_HEAD}
     leftover = sorted(left - known)
     if leftover:
         raise ModelError(
