@@ -14,8 +14,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import statistics
 import sys
 from pathlib import Path
 from typing import Any
@@ -23,6 +21,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench.sides import ROOT, machine
+from bench.transfer import folder, mean
 from sixfold.commands.predict import Model
 from sixfold.recipe import Told, one_stage, run
 
@@ -35,28 +34,24 @@ COARSE = {
     **dict.fromkeys(("location", "country"), "LOC"),
 }
 NEAR = {
-    "ai": lambda folder: [],
-    "politics": lambda folder: [
+    "ai": list,
+    "politics": lambda: [
         line.strip()
-        for file in sorted((folder / "us_presidential").glob("*.txt"))
+        for file in sorted(folder("us_presidential").glob("*.txt"))
         for line in file.read_text(encoding="utf-8").split("\n\n")
         if line.strip()
     ],
-    "science": lambda folder: [
+    "science": lambda: [
         " ".join(row["CONTEXTS"])
-        for row in json.loads((folder / "pubmedqa" / "ori_pqal.json").read_text(encoding="utf-8")).values()
+        for row in json.loads((folder("pubmedqa") / "ori_pqal.json").read_text(encoding="utf-8")).values()
     ],
 }
 """More text that is near a domain."""
 
 
-def folder() -> Path:
-    return Path(os.environ["SIXFOLD_DATA"])
-
-
 def sentences(domain: str, split: str) -> list[tuple[list[str], list[str]]]:
     """Words and tags of each."""
-    text = (folder() / "crossner" / domain / f"{split}.txt").read_text(encoding="utf-8")
+    text = (folder("crossner") / domain / f"{split}.txt").read_text(encoding="utf-8")
     rows = [[line.split("\t") for line in block.splitlines()] for block in text.split("\n\n") if block.strip()]
     return [([pair[0] for pair in row], [pair[1] for pair in row]) for row in rows]
 
@@ -72,7 +67,7 @@ def read_first(domain: str, seed: int, epochs: float, rate: float) -> Path:
     corpus = WORK / "corpora" / f"{domain}.jsonl"
     corpus.parent.mkdir(parents=True, exist_ok=True)
     own = [" ".join(words) for split in ("train", "dev") for words, _ in sentences(domain, split)]
-    texts = own + NEAR[domain](folder())
+    texts = own + NEAR[domain]()
     corpus.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts), encoding="utf-8")
     config = {
         "objective": "masked_lm",
@@ -103,7 +98,7 @@ def conll(base: str, name: str, seed: int, limit: int) -> Path:
 
 def tuned(base: Path | str, domain: str, name: str, seed: int, limit: int | None, epochs: int) -> float:
     """Entity F1 on the domain's test sentences, after its own training sentences."""
-    source = {split: str(folder() / "crossner" / domain / f"{split}.txt") for split in ("train", "dev", "test")}
+    source = {split: str(folder("crossner") / domain / f"{split}.txt") for split in ("train", "dev", "test")}
     source["validation"] = source.pop("dev")
     config = {
         "task": "entities",
@@ -126,14 +121,6 @@ def zero_shot(checkpoint: Path, domain: str) -> float:
 def coarse(tag: str) -> str:
     mark, dash, kind = tag.partition("-")
     return f"{mark}-{COARSE.get(kind, 'MISC')}" if dash else tag
-
-
-def told(name: str, scores: dict[str, list[float]]) -> str:
-    cells = []
-    for values in scores.values():
-        spread = f" ({statistics.stdev(values):.1f})" if len(values) > 1 else ""
-        cells.append(f"{statistics.fmean(values):.1f}{spread}")
-    return f"| {name} | {' | '.join(cells)} |"
 
 
 def main() -> None:
@@ -177,7 +164,7 @@ def main() -> None:
     heads = [f"{domain} {what}" for domain in args.domains for what in ("zero-shot", str(FEW), "all")]
     print(f"\n| start | {' | '.join(heads)} |\n| --- |{' --- |' * len(heads)}")
     for start, scores in table.items():
-        print(told(start, {head: scores.get(head, [float("nan")]) for head in heads}))
+        print(f"| {start} | {' | '.join(mean(scores[head]) if head in scores else '' for head in heads)} |")
 
 
 if __name__ == "__main__":

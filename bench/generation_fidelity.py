@@ -16,6 +16,7 @@ import json
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -69,11 +70,20 @@ def lost(exact: Any, path: Path, asked: list[list[int]]) -> tuple[float, float]:
     other.load_state_dict({name: torch.as_tensor(value).float() for name, value in tensors.items()}, strict=False)
     other.tie_weights()
     other.eval()
+    return apart(exact, asked, (logits_of(other, prompt) for prompt in asked))
+
+
+def logits_of(model: Any, prompt: list[int]) -> torch.Tensor:
+    with torch.inference_mode():
+        logits: torch.Tensor = model(input_ids=torch.tensor([prompt])).logits[0]
+    return logits
+
+
+def apart(exact: Any, asked: list[list[int]], others: Iterable[torch.Tensor]) -> tuple[float, float]:
+    """Mean KL of others' logits to the exact ones, and agreement of first choices, over all places."""
     kl, same = [], []
-    for prompt in asked:
-        with torch.inference_mode():
-            ids = torch.tensor([prompt])
-            a, b = (model(input_ids=ids).logits[0].log_softmax(-1) for model in (exact, other))
+    for prompt, logits in zip(asked, others, strict=True):
+        a, b = logits_of(exact, prompt).log_softmax(-1), logits.log_softmax(-1)
         kl.append(float((a.exp() * (a - b)).sum(-1).mean()))
         same.append(float((a.argmax(-1) == b.argmax(-1)).float().mean()))
     return float(np.mean(kl)), float(np.mean(same))
@@ -86,14 +96,7 @@ def lost_by_llama(exact: Any, path: Path, asked: list[list[int]], folder: Path) 
     peer = Path(__file__).parent / "peers" / "llama_logits.py"
     threads = str(torch.get_num_threads())
     subprocess.run([peer_python("llama", LLAMA), str(peer), str(path), str(given), str(out), threads], check=True)
-    kl, same = [], []
-    for prompt, logits in zip(asked, np.load(out, mmap_mode="r"), strict=True):
-        with torch.inference_mode():
-            a = exact(input_ids=torch.tensor([prompt])).logits[0].log_softmax(-1)
-            b = torch.tensor(np.array(logits)).log_softmax(-1)
-        kl.append(float((a.exp() * (a - b)).sum(-1).mean()))
-        same.append(float((a.argmax(-1) == b.argmax(-1)).float().mean()))
-    return float(np.mean(kl)), float(np.mean(same))
+    return apart(exact, asked, (torch.tensor(np.array(one)) for one in np.load(out, mmap_mode="r")))
 
 
 def main() -> None:
@@ -108,13 +111,13 @@ def main() -> None:
         files = {kind: Path(work) / f"{kind}.gguf" for kind in ("f16", "q8_0")}
         for kind, path in files.items():
             export_gguf(loaded.model, loaded.tokenizer, path, kind=kind)
-        kl, same = lost(loaded.model, files["q8_0"], asked[:20])
         if args.llama:
             shipped = next((home() / "models" / "smollm2-135m-gguf").glob("*.gguf"))
             for kind, path in (("q8_0", files["q8_0"]), ("q4_1, as shipped", shipped)):
                 told = lost_by_llama(loaded.model, path, asked[:20], Path(work))
                 print(f"llama.cpp, {kind}, against fp32: KL {told[0]:.4f}, first choices that agree {told[1]:.3f}")
             return
+        kl, same = lost(loaded.model, files["q8_0"], asked[:20])
         fast = whole(FastEngine(files["f16"], loaded.tokenizer, context=8192), requests)
     exact = whole(TorchEngine(rounded(loaded.model), loaded.tokenizer), requests)
     agree = sum(one.ids == two.ids for one, two in zip(exact, fast, strict=True))

@@ -175,13 +175,13 @@ def told(name: str, found: list[dict[str, Any]]) -> Iterator[str]:
     yield f"| --- |{' --- |' * (len(learnt) + 4)}"
     for strategy in found[0]["strategies"]:
         some = [one["strategies"][strategy] for one in found]
-        cells = [_mean([100 * one["scores"][domain] for one in some]) for domain in learnt]
+        cells = [mean([100 * one["scores"][domain] for one in some]) for domain in learnt]
         tests = [one.get("against_separate") for one in some]
         against = "; ".join(
             f"{100 * t['difference']:+.1f} [{100 * t['low']:+.1f}, {100 * t['high']:+.1f}]" for t in tests if t
         )
         share = some[0]["learning"] / some[0]["parameters"]
-        average = _mean([100 * one["average"] for one in some])
+        average = mean([100 * one["average"] for one in some])
         seconds = statistics.fmean(one["seconds"] for one in some)
         yield f"| {strategy} | {' | '.join(cells)} | {average} | {against} | {share:.2%} | {seconds:,.0f} |"
     for strategy in found[0]["strategies"]:
@@ -192,17 +192,17 @@ def told(name: str, found: list[dict[str, Any]]) -> Iterator[str]:
             yield f"| --- |{' --- |' * len(first['columns'])}"
             for row, label in enumerate(first["rows"]):
                 values = [[one["cells"][row][column] for one in matrices] for column in range(len(first["columns"]))]
-                shown = ["" if v[0] is None else _mean([100 * cell["value"] for cell in v]) for v in values]
+                shown = ["" if v[0] is None else mean([100 * cell["value"] for cell in v]) for v in values]
                 yield f"| {label} | {' | '.join(shown)} |"
         moved = [one["strategies"][strategy].get("moved") for one in found]
         if moved[0]:
-            yield "\n" + ", ".join(f"{key} {_mean([100 * one[key] for one in moved])}" for key in moved[0])
+            yield "\n" + ", ".join(f"{key} {mean([100 * one[key] for one in moved])}" for key in moved[0])
     if found[0].get("routing", {}).get("right"):
         right = [one["routing"]["right"]["value"] for one in found]
-        yield f"\nsent to their domain: {_mean([100 * value for value in right])} %"
+        yield f"\nsent to their domain: {mean([100 * value for value in right])} %"
 
 
-def _mean(values: list[float]) -> str:
+def mean(values: list[float]) -> str:
     spread = f" ({statistics.stdev(values):.1f})" if len(values) > 1 else ""
     return f"{statistics.fmean(values):.1f}{spread}"
 

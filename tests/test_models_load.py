@@ -323,7 +323,7 @@ def test_loading_prints_nothing_and_importing_the_package_does_not_import_torch(
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-def test_the_base_of_a_fine_tuned_modernbert_can_be_read_alone(tmp_path: Path) -> None:
+def test_the_base_of_a_fine_tuned_modernbert_can_be_read_alone_and_get_a_head_again(tmp_path: Path) -> None:
     """Its head is two modules, of which one is named as no other model's is; a router reads the base without them."""
     from sixfold.models.scratch import character_tokenizer, encoder
 
@@ -335,3 +335,6 @@ def test_the_base_of_a_fine_tuned_modernbert_can_be_read_alone(tmp_path: Path) -
         alone = load(tmp_path / "checkpoint", Head(kind)).model
         weight = alone.state_dict()["embeddings.tok_embeddings.weight"]
         assert torch.equal(weight, whole.state_dict()["model.embeddings.tok_embeddings.weight"])
+        save(alone, tokenizer, tmp_path / kind, {})
+        again = load(tmp_path / kind, head, new_head=True)
+        assert {"head.dense.weight", "classifier.weight"} <= set(again.new_weights)

@@ -10,7 +10,7 @@ import html
 import itertools
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -110,13 +110,12 @@ class Model:
             settings_of(folder)  # a wrong folder is told before torch is imported
         with uncollected():
             from sixfold.models.bf16 import in_bf16
-            from sixfold.score.subject import scorer_of
+            from sixfold.score.subject import answering
         if adapter == AUTO:
             return cls._routed(folder, columns or {}, precision)
         found = load_tuned(folder, adapter)
-        if precision == "bf16":
-            found = replace(found, model=in_bf16(found.model))
-        scorer = scorer_of(found, precision)
+        model = in_bf16(found.model) if precision == "bf16" else found.model
+        scorer = answering(model, found.tokenizer, found.digest, found.voting, precision=precision)
         named = {**found.columns, **(columns or {})}
         return cls(folder, found.task, scorer, found.tokenizer, found.limit, found.on_long, named)
 

@@ -34,6 +34,7 @@ HEADS = LABEL_HEADS | {
     ),
     *("discriminator_predictions", "vocab_transform", "vocab_layer_norm", "vocab_projector", "vocab_bias"),
     *("predictions", "seq_relationship", "sequence_summary", "final_logits_bias", "embed_out", "dropout"),
+    "head",  # ModernBERT's: one layer in front of each of its heads
 }
 """Modules that stand on a base model in transformers, by the first part of a weight's name."""
 
@@ -311,9 +312,7 @@ def _refuse_unexplained(
             found=_shown(tuple(unexplained)),
             hint="fetch or save the model again; config.json may belong to another model",
         )
-    # ModernBERT's heads share a layer, ``head``, in front of the last one: a base alone has no place for it.
-    heads = (*HEADS, "head") if pooled else HEADS
-    known = {name for name in left if _module(name, prefix) in heads or "pooler" in name or name in VOCABULARY_HEAD}
+    known = {name for name in left if _module(name, prefix) in HEADS or "pooler" in name or name in VOCABULARY_HEAD}
     leftover = sorted(left - known)
     if leftover:
         raise ModelError(

@@ -24,6 +24,7 @@ from sixfold.score.tuned import Tuned, load_tuned
 from sixfold.score.voter import Voter
 from sixfold.score.worded import WordSplicer, WordTokens
 from sixfold.tasks.encoding import Frame, frame, pieces, row_numbers
+from sixfold.tasks.masking import Voting
 from sixfold.tasks.text_classification import TextClassification
 from sixfold.tasks.texts import Texts
 from sixfold.tasks.token_classification import TokenClassification
@@ -35,12 +36,24 @@ if TYPE_CHECKING:
 CACHE_BYTES = 2**28
 
 
-def scorer_of(found: Tuned, precision: Precision = "fp32", cache: Cache | None = None) -> Scorer:
-    """What answers for a checkpoint: its model, or the vote that the checkpoint asks for, which caches nothing."""
-    identity = Identity(found.digest)
-    if found.voting is not None:
-        return Voter(found.model, found.voting, found.tokenizer, precision=precision, identity=identity)
-    return Scorer(found.model, precision=precision, cache=cache, identity=identity)
+def answering(
+    model: Any,
+    tokenizer: Any,
+    digest: str,
+    voting: Voting | None,
+    *,
+    precision: Precision = "fp32",
+    cache: Cache | None = None,
+) -> Scorer:
+    """What answers for a checkpoint: its model, or the vote that it was saved with, which caches nothing.
+
+    Args:
+        digest: names the weights.
+    """
+    identity = Identity(digest)
+    if voting is not None:
+        return Voter(model, voting, tokenizer, precision=precision, identity=identity)
+    return Scorer(model, precision=precision, cache=cache, identity=identity)
 
 
 @dataclass(frozen=True)
@@ -121,7 +134,7 @@ class Subject:
 
     @classmethod
     def _made(cls, found: Tuned, precision: Precision, cache_bytes: int) -> Subject:
-        task = found.task
+        task, cache = found.task, Cache(cache_bytes)
         if isinstance(task, TextClassification):
             splicer: Splicer | WordSplicer = Splicer(found.tokenizer)
         elif isinstance(task, TokenClassification):
@@ -130,7 +143,9 @@ class Subject:
             raise ModelError(f"variants of a text cannot be asked about for the task {task.name}", where=found.folder)
         return cls(
             task=task,
-            scorer=scorer_of(found, precision, Cache(cache_bytes)),
+            scorer=answering(
+                found.model, found.tokenizer, found.digest, found.voting, precision=precision, cache=cache
+            ),
             tokenizer=found.tokenizer,
             limit=found.limit,
             on_long=found.on_long,

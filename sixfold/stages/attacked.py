@@ -21,10 +21,8 @@ from sixfold.attack.run import attack
 from sixfold.attack.similarity import Encoder
 from sixfold.errors import Interrupted, UsageError
 from sixfold.models import is_local
-from sixfold.score.cache import Cache, Identity
-from sixfold.score.scorer import Scorer
-from sixfold.score.subject import CACHE_BYTES, Subject
-from sixfold.score.voter import Voter
+from sixfold.score.cache import Cache
+from sixfold.score.subject import CACHE_BYTES, Subject, answering
 from sixfold.stages.context import write_json
 from sixfold.stages.labelled import Judged
 from sixfold.tasks.contract import Task
@@ -192,10 +190,7 @@ def with_weights(
         digest: names the weights.
         voting: how copies of a text vote; None where the model is asked once.
     """
-    identity = Identity(digest)
-    scorer = Scorer(model, cache=Cache(cache_bytes), identity=identity)
-    if voting is not None:
-        scorer = Voter(model, voting, subject.tokenizer, identity=identity)
+    scorer = answering(model, subject.tokenizer, digest, voting, cache=Cache(cache_bytes))
     return replace(subject, scorer=scorer, digest=digest)
 
 
