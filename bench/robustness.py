@@ -8,8 +8,8 @@ epochs again. ``on`` is the control: the same epochs with next to nothing done. 
 The attacks and their budget stand in this file and know nothing of the ways; ``a2t-offline`` follows the gradient of
 the very model it attacks. What is done is kept in ``.bench/robustness`` and not done again.
 
-``--votes 16`` attacks the vote of 16 copies of a text with tokens hidden (RanMASK), which a checkpoint with ``votes: 16``
-answers by: each question draws copies anew. It costs 16 times as much: use fewer rows.
+``--votes 16`` attacks the vote of 16 copies of a text with tokens hidden (RanMASK), by which a checkpoint answers that
+a harden stage wrote with ``votes: 16``. Each question draws copies anew and costs 16 times as much: use fewer rows.
 """
 
 from __future__ import annotations

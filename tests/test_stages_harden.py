@@ -1,4 +1,4 @@
-"""The harden stage: what a recipe may say, before and after on the same rows, the gate, resuming.
+"""The harden stage: what a recipe may say, a run before and after, votes, the gate, resuming.
 
 Two attacks here, ``toy-words`` and ``toy-names``, exchange words by a table, so that no word list is needed.
 """
