@@ -66,6 +66,8 @@ DATA: dict[str, dict[str, Any]] = {
     "chnsenticorp": {"language": "zh", "source": {}, "words": "zh-pwws", "gradient": "zh-textbugger"},
 }
 EPOCHS = 2
+WIDER = (1.0, 2.0, 4.0)
+"""Larger perturbations than the usual 0.3, as shares of a word's norm. One word exchanged is about 1.4."""
 NEAR = {"en": "neighbour", "zh": "zh-synonym"}
 """Augmenters that draw from what the attacks by words draw from."""
 
@@ -76,12 +78,17 @@ def ways(name: str) -> dict[str, dict[str, Any]]:
     spelling = {"en": "deepwordbug", "zh": "zh-deepwordbug"}[data["language"]]
     renewed = {"renew": {"attack": data["words"], "examples": 1_000, "budget": 200}}
     freelb = {"adversarial": {"method": "freelb"}}
+    moved = {
+        f"{method}, epsilon {epsilon:g}": {"train": {"adversarial": {"method": method, "epsilon": epsilon}}}
+        for method in ("fgm", "freelb")
+        for epsilon in WIDER
+    }
     return {
         "on": {"train": {"noise": 1e-6}},
         "fgm": {"train": {"adversarial": {"method": "fgm"}}},
         "pgd": {"train": {"adversarial": {"method": "pgd"}}},
         "freelb": {"train": freelb},
-        "freelb, epsilon 1": {"train": {"adversarial": {"method": "freelb", "epsilon": 1.0}}},
+        **moved,
         "r-drop": {"train": {"r_drop": 1.0}},
         "neftune": {"train": {"noise": 5.0}},
         "mixup": {"train": {"mixup": 0.2}},
@@ -137,13 +144,19 @@ def hardened(name: str, way: str, start: Path, seed: int) -> tuple[Path, float]:
 
 
 def measured(
-    name: str, checkpoint: Path, attacks: tuple[str, ...], examples: int, voting: Voting | None, file: Path
+    name: str,
+    checkpoint: Path,
+    attacks: tuple[str, ...],
+    examples: int,
+    voting: Voting | None,
+    file: Path,
+    split: str = "test",
 ) -> dict[str, Any]:
     """Of each attack whether each row withstood it, and what it cost; out of ``file`` where it is there."""
     kept = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
     subject = Subject.load(checkpoint)
-    split = prepare_rows(DataConfig(**source_of(name)), subject.task.columns, seed=0).rows["test"]
-    rows = split.select([row.number for row in sampled(split, subject.task, examples, 0)])
+    all_rows = prepare_rows(DataConfig(**source_of(name)), subject.task.columns, seed=0).rows[split]
+    rows = all_rows.select([row.number for row in sampled(all_rows, subject.task, examples, 0)])
     some = subject.task.encode(
         rows.select(range(min(WEIGHED, len(rows)))), subject.tokenizer, subject.limit, "truncate"
     )
@@ -209,6 +222,7 @@ def main() -> None:
     parser.add_argument("--ways", nargs="*", help="all of them unless named")
     parser.add_argument("--attacks", nargs="*")
     parser.add_argument("--examples", type=int, default=1_000)
+    parser.add_argument("--split", default="test", help="Rows to attack; dials are chosen on validation.")
     parser.add_argument(
         "--votes", type=int, default=0, help="Copies of each text that vote; 0: the text is asked once."
     )
@@ -222,8 +236,8 @@ def main() -> None:
             share = ways(args.data).get(way, {}).get("train", {}).get("mask_share", 0.0)
             voting = Voting(args.votes, share) if args.votes and share else None
             voted_by = f"-{args.votes}-votes" if voting else ""
-            file = WORK / f"{args.data}-{way}-{seed}-{args.examples}{voted_by}.json"
-            one = measured(args.data, checkpoint, attacks, args.examples, voting, file)
+            file = WORK / f"{args.data}-{way}-{seed}-{args.split}-{args.examples}{voted_by}.json"
+            one = measured(args.data, checkpoint, attacks, args.examples, voting, file, args.split)
             found.setdefault(way, []).append(one)
             right, held = (right_of(one, head, attacks) for head in ("rows as they are", attacks[0]))
             told = proportion("", int(held.sum()), len(held)).to_dict()

@@ -215,10 +215,13 @@ def main() -> None:
     parser.add_argument("--limit", type=int, help="Training rows of a domain; all of them unless given.")
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--tokens", type=int, default=128, help="Of a text, read from its start.")
+    parser.add_argument("--strategies", nargs="*", help="The figure's own unless named.")
     args = parser.parse_args()
     config = figure(args.figure, args.base, args.tokens)
+    if args.strategies:
+        config["strategies"] = args.strategies
     print(machine(), f"limit {args.limit}, {args.epochs} epochs, {args.tokens} tokens", flush=True)
-    tag = f"{args.limit or 'all'}-{args.epochs}-{args.tokens}"
+    tag = "-".join([str(args.limit or "all"), str(args.epochs), str(args.tokens), *(args.strategies or ())])
     if args.figure != "kinds":
         found = [done(f"{args.figure}-{tag}", config, seed, args.limit, args.epochs) for seed in args.seeds]
         print("\n".join(told(args.figure, found)))

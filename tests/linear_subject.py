@@ -6,6 +6,7 @@ one is attacked in ``test_attack_run.py``.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -37,6 +38,7 @@ class LinearScorer:
     weights: Mapping[str, float]
     strings: list[str] = field(default_factory=list)
     calls: list[list[str]] = field(default_factory=list)
+    drawn: bool = False
 
     def ask(self, examples: Examples, ask: Ask, *, fresh: bool = False) -> list[NDArray]:
         asked = [self.strings[int(row[0])] for row in examples.ragged("input_ids")]
@@ -46,6 +48,23 @@ class LinearScorer:
     def answer(self, string: str) -> NDArray:
         words = [string[start:end].lower() for start, end in Sentence.of(string).spans]
         return np.array([0.0, sum(self.weights.get(word, 0.0) for word in words)])
+
+
+@dataclass
+class DrawnScorer(LinearScorer):
+    """One whose answers are drawn: the first ``lucky[string]`` about a string are the opposite of what it thinks."""
+
+    lucky: Mapping[str, int] = field(default_factory=dict)
+    drawn: bool = True
+
+    def ask(self, examples: Examples, ask: Ask, *, fresh: bool = False) -> list[NDArray]:
+        before = Counter(string for call in self.calls for string in call)
+        answers = []
+        for row, answer in zip(examples.ragged("input_ids"), super().ask(examples, ask, fresh=fresh), strict=True):
+            string = self.strings[int(row[0])]
+            answers.append(-answer if before[string] < self.lucky.get(string, 0) else answer)
+            before[string] += 1
+        return answers
 
 
 class LinearSubject:

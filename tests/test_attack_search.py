@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from linear_subject import LinearSubject, Table
+from linear_subject import DrawnScorer, LinearSubject, Table
 
 from sixfold.attack import importance
 from sixfold.attack.beam import beam, of_rewrites, of_words
@@ -92,6 +92,43 @@ def test_the_budget_is_exact_and_success_depends_on_it_as_told(most: int) -> Non
     if found.kind != "succeeded":
         assert found.kind == "budget spent"
         assert trial.budget.spent == most
+
+
+def drawn(text: str, lucky: Mapping[str, int], most: int | None = None):  # type: ignore[no-untyped-def]
+    """What a search finds in a model whose first answers about some strings are luck."""
+    subject = LinearSubject(WEIGHTS)
+    subject.scorer = DrawnScorer(WEIGHTS, lucky=lucky)
+    aim = Untargeted(gold=1)
+    trial = Trial(subject, subject.text(text), aim, Budget(most, spent=1), np.random.default_rng(0), 0.01)  # type: ignore[arg-type]
+    changes = table({"great": ["fine", "okay"], "film": ["good", "dull"]})
+    found = alone(greedy(trial, changes, importance.UNKNOWN), {"subject": subject.scorer})
+    return found, subject.scorer.calls, trial
+
+
+@pytest.mark.parametrize(("lucky", "end"), [(1, "a okay dull"), (2, "a fine dull")])
+def test_where_answers_are_drawn_a_search_goes_on_from_what_luck_found(lucky: int, end: str) -> None:
+    """And with the candidate whose draws were the nearest on average."""
+    found, calls, trial = drawn("a great film", {"a fine film": lucky, "a okay film": 1})
+    assert calls[1:3] == [["a fine film", "a okay film"], ["a fine film", "a fine film", "a okay film", "a okay film"]]
+    assert found.kind == "succeeded"
+    assert found.edits[-1] == Edit(8, 12, "dull")
+    assert calls[-1] == [end] * 2
+    assert trial.budget.spent == 1 + sum(map(len, calls)) == found.enough
+
+
+def test_an_order_of_words_is_not_asked_for_again() -> None:
+    _, calls, _ = drawn("a great film", {"a [UNK] film": 1})
+    assert calls[1][0] == "a fine film"
+
+
+@pytest.mark.parametrize("most", range(4, 12))
+def test_where_answers_are_drawn_the_budget_is_exact_too(most: int) -> None:
+    lucky = {"a fine film": 1, "a okay film": 1}
+    free, _, _ = drawn("a great film", lucky)
+    found, calls, trial = drawn("a great film", lucky, most)
+    assert 1 + sum(map(len, calls)) == trial.budget.spent <= most
+    assert free.enough is not None
+    assert found.kind == ("succeeded" if most >= free.enough else "budget spent")
 
 
 WORDS = st.lists(st.sampled_from([*WEIGHTS, "the", "plot"]), min_size=1, max_size=6)

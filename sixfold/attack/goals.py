@@ -30,10 +30,12 @@ class Judged:
     Attributes:
         scores: [variants] greater is nearer to the goal.
         reached: [variants] whether the goal is reached.
+        spent: [variants] queries up to each, itself included; None where each took one.
     """
 
     scores: Floats
     reached: NDArray[np.bool_]
+    spent: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.scores)

@@ -53,7 +53,7 @@ def saliency(trial: Trial, changes: Changes) -> Search[Found]:
     """
     positions = changes.positions(trial)
     unknown = stand_in(trial, "unk_token", "mask_token", "eos_token")
-    judged = yield from trial.judged([(trial.sentence.edit(place, unknown),) for place in positions])
+    judged = yield from trial.scored([(trial.sentence.edit(place, unknown),) for place in positions])
     weights = _softmax(judged.scores - trial.start)
     offered: list[tuple[int, Candidate]] = []
     for place, position in enumerate(positions):

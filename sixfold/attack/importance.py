@@ -54,7 +54,7 @@ def _by_mask(trial: Trial, positions: Sequence[int]) -> Search[list[int]]:
 
 
 def _by_replacing(trial: Trial, positions: Sequence[int], replacement: str) -> Search[list[int]]:
-    judged = yield from trial.judged([(trial.sentence.edit(place, replacement),) for place in positions])
+    judged = yield from trial.scored([(trial.sentence.edit(place, replacement),) for place in positions])
     return in_order(positions, judged.scores)
 
 

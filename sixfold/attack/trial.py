@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from sixfold.score.subject import Subject, Text
 
 Edits = tuple[Edit, ...]
+READINGS = 2
+"""Further draws that must agree before a search believes what one draw of a model that answers by draws says."""
 Kind = Literal["succeeded", "failed", "no candidates", "budget spent", "not confirmed", "skipped"]
 """What came of an attack.
 
@@ -67,7 +69,26 @@ class Trial:
         return self.text.sentence
 
     def judged(self, variants: Sequence[Edits]) -> Search[Judged]:
-        """Ask the model about variants, as far as the budget goes: fewer are judged where it ends."""
+        """Ask the model about variants, as far as the budget goes: fewer are judged where it ends.
+
+        Where answers are drawn, variants that reach the goal are asked about ``READINGS`` times more. They reach it
+        only if every draw agrees, and their score is the mean: else a search would end at the first lucky draw.
+        """
+        judged = yield from self.scored(variants)
+        lucky = np.flatnonzero(judged.reached).tolist()
+        if not self.subject.scorer.drawn or not len(lucky):
+            return judged
+        again = yield from self.scored([variants[place] for place in lucky for _ in range(READINGS)])
+        whole = len(again) // READINGS
+        scores, reached = judged.scores.copy(), np.zeros(len(judged), dtype=np.bool_)
+        read, held = (each[: whole * READINGS].reshape(whole, READINGS) for each in (again.scores, again.reached))
+        places = lucky[:whole]
+        scores[places] = (scores[places] + read.sum(axis=1)) / (1 + READINGS)
+        reached[places] = held.all(axis=1)
+        return Judged(scores, reached, np.cumsum(1 + READINGS * judged.reached))
+
+    def scored(self, variants: Sequence[Edits]) -> Search[Judged]:
+        """As ``judged``, each asked about once: enough for an order of words."""
         variants = variants[: self.budget.take(len(variants))]
         if not variants:
             return Judged(np.zeros(0), np.zeros(0, dtype=np.bool_))
@@ -92,5 +113,6 @@ def nearest(judged: Judged, likeness: Sequence[float | None]) -> int:
 
 
 def first_reached(judged: Judged) -> int:
-    """How many of the variants had to be scored to reach the goal."""
-    return int(judged.reached.argmax()) + 1
+    """How many queries about the variants, in their order, had to be spent to reach the goal."""
+    first = int(judged.reached.argmax())
+    return first + 1 if judged.spent is None else int(judged.spent[first])

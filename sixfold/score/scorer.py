@@ -53,9 +53,14 @@ class Scorer:
         identity: whose answers the cache holds; needed with one. With a ``Mixed``, of the base: an example's adapter
             is added by its digest.
 
+    Attributes:
+        drawn: whether the same question may get another answer (``voter.py``).
+
     Raises:
         UsageError: int8 is asked of a model that is not on the CPU and in fp32.
     """
+
+    drawn = False
 
     def __init__(
         self,

@@ -36,6 +36,8 @@ class Voter(Scorer):
         ModelError: the tokenizer has no mask token.
     """
 
+    drawn = True
+
     def __init__(
         self,
         model: Any,
