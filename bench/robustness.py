@@ -44,6 +44,8 @@ from sixfold.tasks.masking import Voting
 
 WORK = ROOT / ".bench" / "robustness"
 BUDGET = 1_000
+LEAST_WORDS = 12
+"""Of rows that dials are chosen on: sst2's training rows are mostly scraps of sentences, its test rows whole ones."""
 WEIGHED = 256
 """Rows by which it is found whether searches may ask at a lower precision."""
 ATTACKS = {
@@ -156,6 +158,8 @@ def measured(
     kept = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
     subject = Subject.load(checkpoint)
     all_rows = prepare_rows(DataConfig(**source_of(name)), subject.task.columns, seed=0).rows[split]
+    if split != "test":
+        all_rows = all_rows.filter(lambda row: len(row["text"].split()) >= LEAST_WORDS)
     rows = all_rows.select([row.number for row in sampled(all_rows, subject.task, examples, 0)])
     some = subject.task.encode(
         rows.select(range(min(WEIGHED, len(rows)))), subject.tokenizer, subject.limit, "truncate"

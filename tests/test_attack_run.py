@@ -115,6 +115,16 @@ def test_a_rough_model_is_searched_first_and_never_decides_that_a_row_is_steady_
     assert "poor film" in asked
 
 
+@pytest.mark.parametrize("budget", [None, *range(1, 9)])
+def test_words_are_tried_again_in_the_rough_model_s_order_and_its_queries_count(budget: int | None) -> None:
+    rows, how = rows_of(("a good film", "yes")), by_table({"good": ["fine"], "film": ["okay"]})
+    exact = LinearSubject(WEIGHTS)
+    (one,) = outcomes(rows, how, exact, rough=LinearSubject(WEIGHTS), budget=budget)
+    (alone,) = outcomes(rows, how, LinearSubject(WEIGHTS), budget=budget)
+    assert not [string for call in exact.scorer.calls for string in call if "[UNK]" in string]
+    assert (one.kind, one.queries, one.edits) == (alone.kind, alone.queries, alone.edits)
+
+
 def test_what_a_rough_model_had_right_alone_is_no_success() -> None:
     rough = LinearSubject({**WEIGHTS, "poor": 1.0})
     (one,) = outcomes(rows_of(("poor film", "yes")), by_table({"poor": ["dull"]}), LinearSubject(WEIGHTS), rough=rough)

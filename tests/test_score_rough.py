@@ -95,9 +95,7 @@ def test_int8_is_tried_where_bf16_does_not_pay(subject: Subject, monkeypatch: py
     )
 
 
-def test_compiling_is_tried_first_where_many_texts_are_searched(
-    subject: Subject, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_compiling_is_tried_first_where_much_is_to_be_asked(subject: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
     tried: list[str] = []
 
     def weigh(subject: Subject, examples: object, lower: Scorer) -> Weighed:
@@ -107,11 +105,20 @@ def test_compiling_is_tried_first_where_many_texts_are_searched(
     monkeypatch.setattr(rough, "weigh", weigh)
     monkeypatch.setattr(rough, "can_compile", lambda model: True)
     monkeypatch.setattr(rough, "Compiled", lambda model, texts: model)
-    few, _ = roughly(subject, examples(subject), searched=rough.COMPILED_FROM - 1)
-    many, _ = roughly(subject, examples(subject), searched=rough.COMPILED_FROM)
-    assert few is not None
-    assert many is not None
-    assert (few.scorer.precision, many.scorer.precision) == ("bf16", "compiled")
-    assert tried == ["bf16", "compiled"]
+    some = examples(subject)
+    squares = int((some.lengths.astype(int) ** 2).sum())
+    monkeypatch.setattr(rough, "COMPILED_FROM", 10 * squares)
+
+    def taken(searched: int, questions: int | None = None) -> str:
+        tried.clear()
+        lower, _ = roughly(subject, some, searched=searched, questions=questions)
+        assert lower is not None
+        assert tried == [lower.scorer.precision]
+        return lower.scorer.precision
+
+    assert taken(10 * len(some) - 1) == "bf16"
+    assert taken(10 * len(some)) == "compiled"
+    assert taken(1, questions=10 * squares) == "compiled", "few texts, of which much is asked"
+    assert taken(1, questions=1) == "bf16"
     monkeypatch.setattr(rough, "can_compile", lambda model: False)
     assert roughly(subject, examples(subject), "compiled")[1].startswith("only a BERT")

@@ -8,7 +8,7 @@ import numpy as np
 
 from sixfold.attack.changes import Candidate, Changes
 from sixfold.attack.importance import Rank, in_order, stand_in
-from sixfold.attack.trial import Edits, Found, Trial, first_reached, nearest
+from sixfold.attack.trial import Edits, Found, Order, Trial, first_reached, nearest
 from sixfold.score.driver import Search
 
 
@@ -18,7 +18,7 @@ def greedy(trial: Trial, changes: Changes, rank: Rank) -> Search[Found]:
     For each word all candidates are scored in one question. If one reaches the goal, the search ends with the one that
     is most like the text; otherwise the best is kept, if it is nearer to the goal than what was there.
     """
-    order = yield from rank.of(trial, changes.positions(trial))
+    order = yield from _order(trial, changes, rank)
     edits: Edits = ()
     score, tried = trial.start, False
     for position in order:
@@ -40,6 +40,17 @@ def greedy(trial: Trial, changes: Changes, rank: Rank) -> Search[Found]:
         if len(judged) < len(candidates):
             return Found("budget spent", edits, score)
     return Found("failed" if tried else "no candidates", edits, score)
+
+
+def _order(trial: Trial, changes: Changes, rank: Rank) -> Search[tuple[int, ...]]:
+    """The trial's order; asked for, and kept there, unless it has one."""
+    if trial.order is not None:
+        trial.budget.take(trial.order.spent)
+        return trial.order.words
+    before = trial.budget.spent
+    words = yield from rank.of(trial, changes.positions(trial))
+    trial.order = Order(tuple(words), trial.budget.spent - before)
+    return trial.order.words
 
 
 def saliency(trial: Trial, changes: Changes) -> Search[Found]:

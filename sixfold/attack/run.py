@@ -16,7 +16,7 @@ from sixfold.attack.building import Attack
 from sixfold.attack.goals import Aim, Goal, decoded, goal_for
 from sixfold.attack.outcome import Answer, Outcome, part_of
 from sixfold.attack.similarity import Encoder
-from sixfold.attack.trial import Found, Trial
+from sixfold.attack.trial import Found, Order, Trial
 from sixfold.data.partition import keys, place
 from sixfold.errors import DataError
 from sixfold.metrics.tagging import spans
@@ -48,7 +48,12 @@ class Row:
 
 @dataclass(frozen=True)
 class Tried:
-    """What became of a row before it is confirmed. ``probabilities``: of the text as it is."""
+    """What became of a row before it is confirmed.
+
+    Attributes:
+        probabilities: of the text as it is.
+        order: in which the search tried the text's words.
+    """
 
     row: Row
     text: Text | None
@@ -58,6 +63,7 @@ class Tried:
     start: float = 0.0
     queries: int = 0
     probabilities: NDArray | None = None
+    order: Order | None = None
 
 
 def attack(
@@ -87,7 +93,9 @@ def attack(
         encoder: measures how like the finished texts are to the originals.
         rough: the same checkpoint at a lower precision (``score.rough``), which is attacked first. Its successes are
             confirmed by ``subject``; rows on which it has none are attacked again with ``subject``, so that no model
-            seems steadier than it is. The queries told are those of the search whose outcome it is.
+            seems steadier than it is. A greedy search then takes the words in the order that the first one found,
+            which is a guess at what matters in any case. The queries told are those of the search whose outcome it
+            is, those for the order included.
         at_once: rows that are attacked together; changes the speed and nothing else.
 
     Raises:
@@ -97,14 +105,27 @@ def attack(
     check_budget(budget)
     wanted = goal or goal_for(subject.task)
     chosen = sampled(rows, subject.task, examples, seed)
+    orders: dict[int, Order] = {}
 
     def searched(asked: Subject, some: Sequence[Row]) -> Iterator[Outcome]:
         searches = (
-            _attacked(asked, row, how, wanted, Budget(budget), seed=seed, entity_words=entity_words) for row in some
+            _attacked(
+                asked,
+                row,
+                how,
+                wanted,
+                Budget(budget),
+                seed=seed,
+                entity_words=entity_words,
+                order=orders.pop(row.number, None),
+            )
+            for row in some
         )
         scorers: Mapping[str, Asks] = {"subject": asked.scorer, **how.scorers}
         tried = (result for _, result in drive(searches, scorers, at_once=at_once))
         while ended := list(islice(tried, CONFIRMED_AT_ONCE)):
+            if asked is not subject:
+                orders.update({one.row.number: one.order for one in ended if one.order is not None})
             yield from _measured(_confirmed(subject, how, ended, anew=asked is not subject), encoder)
 
     done = set()
@@ -145,7 +166,15 @@ def _table(rows: Rows) -> datasets.Dataset:
 
 
 def _attacked(
-    subject: Subject, row: Row, how: Attack, goal: Goal, budget: Budget, *, seed: int, entity_words: bool
+    subject: Subject,
+    row: Row,
+    how: Attack,
+    goal: Goal,
+    budget: Budget,
+    *,
+    seed: int,
+    entity_words: bool,
+    order: Order | None,
 ) -> Search[Tried]:
     """One row: ask about the text as it is, and search if the answer is right."""
     nothing = Found("skipped", (), 0.0)
@@ -166,8 +195,9 @@ def _attacked(
         return tried
     rng = np.random.default_rng([seed % 2**64, int.from_bytes(row.key[:8])])
     frozen = frozenset() if entity_words else _entity_words(row.gold, text)
-    found = yield from how.search(Trial(subject, text, aim, budget, rng, start, frozen))
-    return replace(tried, found=found, why="", queries=budget.spent)
+    trial = Trial(subject, text, aim, budget, rng, start, frozen, order=order)
+    found = yield from how.search(trial)
+    return replace(tried, found=found, why="", queries=budget.spent, order=trial.order)
 
 
 def _entity_words(gold: Any, text: Text) -> frozenset[int]:

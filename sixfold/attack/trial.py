@@ -44,6 +44,14 @@ class Found:
     enough: int | None = None
 
 
+@dataclass(frozen=True)
+class Order:
+    """The words of a text that may be changed, in the order in which a search tries them, and the queries it took."""
+
+    words: tuple[int, ...]
+    spent: int
+
+
 @dataclass
 class Trial:
     """One text under attack.
@@ -53,6 +61,7 @@ class Trial:
         frozen: words that stay as they are.
         rng: the example's own, so that what is drawn does not hang on other examples.
         known: candidates that were found for all words at once, by the name of what found them.
+        order: of the words; a greedy search that is given one does not ask for it, and counts its queries as spent.
     """
 
     subject: Subject
@@ -63,6 +72,7 @@ class Trial:
     start: float = 0.0
     frozen: frozenset[int] = frozenset()
     known: dict[str, list[list[str]]] = field(default_factory=dict)
+    order: Order | None = None
 
     @property
     def sentence(self) -> Sentence:

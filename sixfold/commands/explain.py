@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from sixfold.explain.run import Plan as Asked
     from sixfold.score.subject import Subject
 
-COPIES = 20
-"""Searches of an attack that ask about as much as explaining one text does."""
+COPIES = 500
+"""About as many copies of a text are asked about to explain it."""
 WEIGHED = 256
 """Texts by which a lower precision is weighed against fp32."""
 EXAMPLES = 100
@@ -222,7 +222,7 @@ def _lowered(model: Subject | Decoder, texts: Sequence[Any], plan: Plan) -> tupl
     role = next(column.role for column in model.task.columns if not column.target)
     some = Texts({role: list(texts[:WEIGHED])})
     examples = model.task.encode(some, model.tokenizer, model.limit, "truncate").examples
-    rough, why = roughly(model, examples, plan.precision, searched=len(texts) * COPIES)  # type: ignore[arg-type]
+    rough, why = roughly(model, examples, plan.precision, searched=len(texts), questions=COPIES)  # type: ignore[arg-type]
     return (model, f"fp32: {why}") if rough is None else (rough, why)
 
 

@@ -26,8 +26,9 @@ scale, and was measured fast on batches of one shape but twice as slow as fp32 i
 (``docs/results.md``)."""
 ROUNDS = 3
 """Times that both are run, in turns."""
-COMPILED_FROM = 300
-"""Texts to be searched from which it pays to compile, which takes as long as some thousand questions."""
+COMPILED_FROM = 200_000
+"""Tokens to be computed from which it pays to compile: fp32 does some 10,000 a second, ``compiled`` three to four times
+as many, and compiling takes some ten seconds (minilm-l6, two cores)."""
 LEAST_GAIN = 1.5
 """At this, texts on which nothing is found may be a third of all."""
 MOST_FLIPS = 0.02
@@ -89,7 +90,12 @@ def _answers(subject: Subject, scorer: Scorer, examples: Examples) -> list[tuple
 
 
 def roughly(
-    subject: Subject, examples: Examples, wanted: Rough | Literal["auto"] = "auto", *, searched: int | None = None
+    subject: Subject,
+    examples: Examples,
+    wanted: Rough | Literal["auto"] = "auto",
+    *,
+    searched: int | None = None,
+    questions: int | None = None,
 ) -> tuple[Subject | None, str]:
     """The subject that searches should ask first, if that proves to pay, and why or why not.
 
@@ -97,12 +103,15 @@ def roughly(
         examples: some of those that will be searched, encoded by the subject's task.
         wanted: a precision; ``auto``: the first that pays.
         searched: how many will be searched; as many as there are examples unless given.
+        questions: that are asked about each; about as many as it has tokens unless given, as in an attack.
     """
     exact = subject.scorer
     if not can_int8(exact.model):
         return None, "a lower precision is for models on the CPU and in fp32"
     refusals = []
-    few = (len(examples) if searched is None else searched) < COMPILED_FROM
+    lengths = examples.lengths.astype(float)
+    each = float((lengths * (questions or lengths)).mean()) if len(lengths) else 0.0
+    few = (len(examples) if searched is None else searched) * each < COMPILED_FROM
     for precision in get_args(Rough) if wanted == "auto" else (wanted,):
         if precision == "compiled" and wanted == "auto" and (few or not can_compile(exact.model)):
             continue  # not worth a word: the others are tried
