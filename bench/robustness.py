@@ -68,7 +68,7 @@ DATA: dict[str, dict[str, Any]] = {
     "chnsenticorp": {"language": "zh", "source": {}, "words": "zh-pwws", "gradient": "zh-textbugger"},
 }
 EPOCHS = 2
-WIDER = (1.0, 2.0, 4.0)
+WIDER = (0.5, 0.7, 1.0)
 """Larger perturbations than the usual 0.3, as shares of a word's norm. One word exchanged is about 1.4."""
 NEAR = {"en": "neighbour", "zh": "zh-synonym"}
 """Augmenters that draw from what the attacks by words draw from."""

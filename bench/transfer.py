@@ -215,6 +215,7 @@ def main() -> None:
     parser.add_argument("--limit", type=int, help="Training rows of a domain; all of them unless given.")
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--tokens", type=int, default=128, help="Of a text, read from its start.")
+    parser.add_argument("--kinds", nargs="*", choices=list(KINDS), default=list(KINDS), help="Of the figure kinds.")
     parser.add_argument("--strategies", nargs="*", help="The figure's own unless named.")
     args = parser.parse_args()
     config = figure(args.figure, args.base, args.tokens)
@@ -226,7 +227,8 @@ def main() -> None:
         found = [done(f"{args.figure}-{tag}", config, seed, args.limit, args.epochs) for seed in args.seeds]
         print("\n".join(told(args.figure, found)))
         return
-    for kind, keys in KINDS.items():
+    for kind in args.kinds:
+        keys = KINDS[kind]
         name = f"kinds-{kind.replace(', ', '-')}-{tag}"
         found = [done(name, {**config, "adapter": keys}, seed, args.limit, args.epochs) for seed in args.seeds]
         print("\n".join(told(kind, found)), flush=True)
