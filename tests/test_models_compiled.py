@@ -1,5 +1,7 @@
 """A compiled classifier against the model itself; skipped where OpenVINO and nncf are not installed."""
 
+import logging
+
 import numpy as np
 import pytest
 import torch
@@ -47,6 +49,20 @@ def test_logits_are_nearly_those_of_the_model_in_any_batch(model, texts):
     assert found.shape == exact.shape
     assert float((found - exact).abs().max()) < 0.25 * float(exact.std())
     assert float((found.argmax(1) == exact.argmax(1)).float().mean()) > 0.9
+
+
+def test_transformers_warns_of_nothing_while_compiling(model, texts):
+    """Tracing looks at every attribute, and transformers has something to say of one that is looked up there."""
+    logger, told = logging.getLogger("transformers"), []
+    handler = logging.Handler()
+    handler.emit = told.append
+    logging.Logger.warning_once.cache_clear()
+    logger.addHandler(handler)
+    try:
+        Compiled(model, texts)
+    finally:
+        logger.removeHandler(handler)
+    assert [one.getMessage() for one in told] == []
 
 
 def test_what_cannot_be_compiled_is_told(model):

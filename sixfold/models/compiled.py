@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from sixfold.models.forward import Flat, padded
+from sixfold.models.quiet import quiet
 
 CALIBRATED = 128
 """Texts that scales are found on."""
@@ -87,6 +88,7 @@ def _compiled(model: Any, texts: Sequence[NDArray]) -> Any:
     try:
         with (
             torch.no_grad(),
+            quiet(),
             warnings.catch_warnings(action="ignore"),
             contextlib.redirect_stdout(quietly),
             contextlib.redirect_stderr(quietly),
