@@ -15,7 +15,7 @@ import sys
 import time
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -28,6 +28,7 @@ from sixfold.data.examples import Examples
 from sixfold.models import load
 from sixfold.models.forward import can_pack
 from sixfold.models.heap import heap_kept
+from sixfold.stages.exchanges import swaps_of
 from sixfold.stages.rows import DataConfig, prepare_rows
 from sixfold.tasks.masking import MaskToken
 from sixfold.tasks.text_classification import TextClassification
@@ -35,6 +36,7 @@ from sixfold.train.adversarial import work
 from sixfold.train.config import TrainConfig
 from sixfold.train.learner import Alone
 from sixfold.train.optimiser import learning_rate, micro_tokens
+from sixfold.train.swaps import Swaps
 
 PLAIN = "plain"
 DIALS: dict[str, dict[str, Any]] = {
@@ -47,6 +49,8 @@ DIALS: dict[str, dict[str, Any]] = {
     "pgd, 3 steps": {"adversarial": {"method": "pgd", "steps": 3}},
     "freelb, 2 passes": {"adversarial": {"method": "freelb", "steps": 2}},
     "freelb, 3 passes": {"adversarial": {"method": "freelb", "steps": 3}},
+    "hotflip": {"adversarial": {"method": "hotflip"}},
+    "hotflip, 2 gradients": {"adversarial": {"method": "hotflip", "steps": 2}},
 }
 
 
@@ -54,12 +58,15 @@ def seconds(args: argparse.Namespace, stack: ExitStack) -> tuple[dict[str, list[
     """Of each step, by dial, and the tokens of all of them."""
     config = DataConfig(source=args.data, allow=["overlaps", "unseen"], split={"validation": 0.1}, limit=args.limit)
     task = TextClassification()
-    rows = prepare_rows(config, task.columns, seed=args.seed).rows["train"]
+    prepared = prepare_rows(config, task.columns, seed=args.seed)
+    rows = prepared.rows["train"]
     task = task.learn(rows)
     loaded = load(args.base, task.head(), seed=args.seed, attention_dropout=0.0, new_head=True)
     examples = task.encode(rows, loaded.tokenizer, loaded.tokenizer.model_max_length, "truncate").examples
+    words = swaps_of(rows, loaded.tokenizer, prepared.described["languages"]["train"])
+    needs = Needs(MaskToken.of(loaded.tokenizer), words)
     learners = {
-        name: learner(copy.deepcopy(loaded.model).train(), task, examples, MaskToken.of(loaded.tokenizer), args, dials)
+        name: learner(copy.deepcopy(loaded.model).train(), task, examples, needs, args, dials)
         for name, dials in DIALS.items()
     }
     for one in learners.values():
@@ -82,13 +89,21 @@ def seconds(args: argparse.Namespace, stack: ExitStack) -> tuple[dict[str, list[
     return spent, tokens
 
 
+class Needs(NamedTuple):
+    """What some dials need of the tokenizer and of the rows."""
+
+    mask: MaskToken
+    swaps: Swaps
+
+
 def learner(
-    model: Any, task: TextClassification, examples: Examples, mask: MaskToken, args: argparse.Namespace, dials: Any
+    model: Any, task: TextClassification, examples: Examples, needs: Needs, args: argparse.Namespace, dials: Any
 ) -> Alone:
     config = TrainConfig(batch=args.batch, precision="bf16" if args.bf16 else "fp32", **dials)
     rate = float(learning_rate(model, config).value)  # type: ignore[arg-type]
-    used = mask if config.mask_share else None
-    return Alone(model, task, examples, config, rate=rate, autocast=args.bf16, mask=used)
+    mask = needs.mask if config.mask_share else None
+    swaps = needs.swaps if config.exchanges_words else None
+    return Alone(model, task, examples, config, rate=rate, autocast=args.bf16, mask=mask, swaps=swaps)
 
 
 def timed(one: Alone, micro: list[Indices], position: tuple[int, int, int]) -> float:

@@ -70,6 +70,8 @@ DATA: dict[str, dict[str, Any]] = {
 EPOCHS = 2
 WIDER = (0.5, 0.7, 1.0)
 """Larger perturbations than the usual 0.3, as shares of a word's norm. One word exchanged is about 1.4."""
+FLIPS = ((0.3, 2), (0.6, 1), (0.6, 2), (1.0, 1), (1.0, 2))
+"""Other shares of the words and numbers of gradients than the usual 0.3 and 1."""
 NEAR = {"en": "neighbour", "zh": "zh-synonym"}
 """Augmenters that draw from what the attacks by words draw from."""
 
@@ -79,11 +81,18 @@ def ways(name: str) -> dict[str, dict[str, Any]]:
     data = DATA[name]
     spelling = {"en": "deepwordbug", "zh": "zh-deepwordbug"}[data["language"]]
     renewed = {"renew": {"attack": data["words"], "examples": 1_000, "budget": 200}}
+    misspelt = {"renew": {"attack": spelling, "examples": 1_000, "budget": 200}}
     freelb = {"adversarial": {"method": "freelb"}}
     moved = {
         f"{method}, epsilon {epsilon:g}": {"train": {"adversarial": {"method": method, "epsilon": epsilon}}}
         for method in ("fgm", "freelb")
         for epsilon in WIDER
+    }
+    exchanged = {
+        f"hotflip, share {share:g}, {steps}": {
+            "train": {"adversarial": {"method": "hotflip", "share": share, "steps": steps}}
+        }
+        for share, steps in FLIPS
     }
     return {
         "on": {"train": {"noise": 1e-6}},
@@ -91,6 +100,8 @@ def ways(name: str) -> dict[str, dict[str, Any]]:
         "pgd": {"train": {"adversarial": {"method": "pgd"}}},
         "freelb": {"train": freelb},
         **moved,
+        "hotflip": {"train": {"adversarial": {"method": "hotflip"}}},
+        **exchanged,
         "r-drop": {"train": {"r_drop": 1.0}},
         "neftune": {"train": {"noise": 5.0}},
         "mixup": {"train": {"mixup": 0.2}},
@@ -100,8 +111,9 @@ def ways(name: str) -> dict[str, dict[str, Any]]:
         "words": renewed,
         "near words": {"augment": {"method": NEAR[data["language"]], "times": 2}},
         "gradient words": {"renew": {"attack": data["gradient"], "examples": 5_000, "budget": 60}},
-        "spelling": {"renew": {"attack": spelling, "examples": 1_000, "budget": 200}},
+        "spelling": misspelt,
         "words + freelb": {**renewed, "train": freelb},
+        "hotflip + spelling": {**misspelt, "train": {"adversarial": {"method": "hotflip"}}},
         "freelb + ranmask": {"train": {**freelb, "mask_share": 0.3}},
         "words + ranmask": {**renewed, "train": {"mask_share": 0.3}},
     }

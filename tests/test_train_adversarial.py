@@ -403,12 +403,13 @@ def test_passes_in_between_compute_no_gradient_of_a_weight() -> None:
     weight = torch.nn.Parameter(torch.tensor([[2.0, -1.0]]))
     seen: list[bool] = []
 
-    def loss_at(delta: Tensor) -> Tensor:
+    def loss_at(delta: Tensor | None, ids: Tensor | None = None) -> Tensor:
+        assert delta is not None
         seen.append(weight.requires_grad)
         return (weight * (1 + delta)).square().sum()
 
     found = Adversary(averaged=False, epsilon=0.5, steps=3, step_size=0.5, random=False)
-    found.learn(loss_at, torch.zeros(1, 2), (1,), [weight])
+    found.learn(loss_at, Flat.of(np.array([7]), np.array([1])), torch.zeros(1, 2), [weight])
     assert seen == [True, False, False, True]
     assert weight.requires_grad
 

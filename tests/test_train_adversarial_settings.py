@@ -51,7 +51,7 @@ def test_a_resumed_run_has_the_sizes_of_the_first(tmp_path: Path) -> None:
     ("given", "said"),
     [
         ({"method": "fgm", "steps": 3, "start": "random"}, "leave out steps, start"),
-        ({"method": "fgsm"}, "'fgm', 'pgd' or 'freelb'"),
+        ({"method": "fgsm"}, "'fgm', 'pgd', 'freelb' or 'hotflip'"),
         ({"method": "pgd", "epsilon": 0}, "greater than 0"),
         ({"method": "pgd", "epsilon": float("inf")}, "finite"),
         ({"method": "pgd", "alpha": 1}, "alpha"),

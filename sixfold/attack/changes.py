@@ -13,6 +13,7 @@ from sixfold.attack.trial import Edits, Trial
 from sixfold.perturb.constraints import share_changed
 from sixfold.perturb.words import Edit, Sentence, Transformation
 from sixfold.score.driver import Asks, Search
+from sixfold.text import Span
 
 Allowed = NDArray[np.bool_]
 
@@ -122,6 +123,37 @@ class Changes:
         alike = yield from self.likeness.of(trial.sentence, edits, made)
         least = self.likeness.least
         return [Candidate(edit, like) for edit, like in zip(made, alike, strict=True) if like >= least]
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """Words for words, whatever stands around them.
+
+    Attributes:
+        most: candidates of a word; None for all.
+        words: which words may be exchanged at all.
+        kept: which candidates of a word are let through.
+    """
+
+    transformation: Transformation
+    most: int | None
+    words: tuple[WordRule, ...]
+    kept: tuple[CandidateRule, ...]
+
+    def changes(self, *, most_share: float | None = None, likeness: Likeness | None = None) -> Changes:
+        """As an attack makes them, within bounds on the whole text."""
+        offer = every(self.transformation, self.most)
+        return Changes(offer, self.words, self.kept, most_share=most_share, likeness=likeness)
+
+    def of(self, word: str) -> list[str]:
+        """What may stand for a word that stands alone."""
+        alone = Sentence(word, (Span(0, len(word)),))
+        if not all(rule.allows(alone).all() for rule in self.words):
+            return []
+        found = self.transformation.candidates(alone, 0)[: self.most]
+        for rule in self.kept:
+            found = [one for one, yes in zip(found, rule.lets(word, found), strict=True) if yes] if found else found
+        return found
 
 
 def every(transformation: Transformation, most: int | None = None, *, where: CandidateRule | None = None) -> Offer:

@@ -16,7 +16,7 @@ from rjieba import tag
 from sixfold.attack import importance
 from sixfold.attack.beam import both, of_rewrites, of_words
 from sixfold.attack.building import GRAMMAR, MEANING, Attack, Tools, by_beam, by_importance, by_saliency
-from sixfold.attack.changes import CandidateRule, Changes, Offer, WordRule, every, one_of_each, several
+from sixfold.attack.changes import CandidateRule, Changes, Exchange, Offer, WordRule, every, one_of_each, several
 from sixfold.attack.masked_words import MaskedWords, fitting
 from sixfold.perturb import registry
 from sixfold.perturb.constraints import label_keeping, same_part_of_speech
@@ -52,8 +52,12 @@ def zh_textbugger(tools: Tools) -> Attack:
 
 def zh_pwws(tools: Tools) -> Attack:
     """As PWWS, with those synonyms of Cilin that ``_alike`` lets through."""
-    changes = Changes(every(registry.transformation("zh-synonym"), where=_alike()), (GRAMMAR, KEPT), (MEANING,))
-    return by_saliency("zh-pwws", changes)
+    return by_saliency("zh-pwws", synonyms().changes())
+
+
+def synonyms() -> Exchange:
+    """Synonyms of Cilin of the same kind and length, in common characters."""
+    return Exchange(registry.transformation("zh-synonym"), None, (GRAMMAR, KEPT), (_alike(), MEANING))
 
 
 def zh_bert_attack(tools: Tools) -> Attack:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sixfold.attack import importance
 from sixfold.attack.beam import both, of_rewrites, of_words
 from sixfold.attack.building import GRAMMAR, MEANING, Attack, Tools, at_least, by_beam, by_importance, by_saliency
-from sixfold.attack.changes import CandidateRule, Changes, Offer, every, one_of_each, several
+from sixfold.attack.changes import CandidateRule, Changes, Exchange, Offer, every, one_of_each, several
 from sixfold.attack.masked_words import MaskedWords, fitting, fitting_now
 from sixfold.attack.similarity import Likeness
 from sixfold.perturb import characters, registry
@@ -70,7 +70,7 @@ def textfooler(tools: Tools) -> Attack:
     angle is the paper's (0.841 once its missing division by pi is made good). Its rates are no rates of TextFooler.
     """
     likeness = Likeness(tools.similarity(), 0.841, "angular", window=15)
-    changes = Changes(_near_words(50), (GRAMMAR,), (_same_part(), MEANING), likeness=likeness)
+    changes = near_words(50).changes(likeness=likeness)
     return by_importance("textfooler-offline", changes, importance.DELETION)
 
 
@@ -82,7 +82,7 @@ def a2t(tools: Tools) -> Attack:
     the original is by another encoder.
     """
     likeness = Likeness(tools.similarity(), 0.9)
-    changes = Changes(_near_words(20), (GRAMMAR,), (_same_part(), MEANING), most_share=0.1, likeness=likeness)
+    changes = near_words(20).changes(most_share=0.1, likeness=likeness)
     return by_importance("a2t-offline", changes, importance.GRADIENT)
 
 
@@ -131,6 +131,11 @@ def checklist(tools: Tools) -> Attack:
     numbers = Changes(every(registry.transformation("number")))
     moves = both(of_rewrites(rewrites), of_words(numbers))
     return by_beam("checklist", moves, width=1)
+
+
+def near_words(most: int) -> Exchange:
+    """Near words of the same part of speech."""
+    return Exchange(registry.transformation("neighbour"), most, (GRAMMAR,), (_same_part(), MEANING))
 
 
 def _near_words(most: int) -> Offer:

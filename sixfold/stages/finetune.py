@@ -15,6 +15,7 @@ from sixfold.models.shapes import forgets_case, has_types, widen
 from sixfold.safety.canaries import Plan
 from sixfold.score.scorer import Scorer
 from sixfold.stages.context import NAME, Context
+from sixfold.stages.exchanges import exchanges
 from sixfold.stages.job import Job, Split, trained
 from sixfold.stages.labelled import (
     data_results,
@@ -35,6 +36,7 @@ from sixfold.tasks.registry import full_name, settings_of, task_class
 from sixfold.tasks.token_classification import TokenClassification
 from sixfold.train import state
 from sixfold.train.config import TrainConfig
+from sixfold.train.swaps import Swaps
 
 VERSION = 2
 """Raised when the stage computes something else from the same inputs, so that finished runs are done again."""
@@ -129,6 +131,7 @@ class _Work:
     loaded: Loaded
     encoded: dict[str, Encoded]
     canaries: Plan | None
+    swaps: Swaps | None
 
 
 def prepare(config: Config, context: Context) -> Prepared:
@@ -180,7 +183,8 @@ def _start(config: Config, context: Context, prepared: Prepared) -> _Work:
         context.tell(f"  {part.cut.told(split)}")
     if plan is not None:
         context.tell(f"  {planted_told(plan, task, prepared.mask, 'training rows')}")
-    return _Work(config, context, prepared, task, loaded, encoded, plan)
+    swaps = exchanges(config.train, prepared, loaded.tokenizer)
+    return _Work(config, context, prepared, task, loaded, encoded, plan, swaps)
 
 
 def _canaries(config: Config, context: Context, task: Task, prepared: Prepared, loaded: Loaded) -> Plan | None:
@@ -282,6 +286,7 @@ def _job(work: _Work) -> Job:
         examples=work.encoded["train"].examples,
         splits=splits,
         watched="validation" if "validation" in splits else None,
+        swaps=work.swaps,
         kept=_kept(work, work.task),
     )
 

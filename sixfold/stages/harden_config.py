@@ -148,6 +148,8 @@ def trained_on(config: Config, attack: str) -> Literal["yes", "its kind", "no"]:
     if config.augment is not None and config.augment.method not in _NEITHER:
         method = config.augment.method
         learnt.add(NAMES if method in _NAMING else WORDS if method in _WORDING else SPELLING)
+    if config.train.exchanges_words:
+        learnt.add(WORDS)
     return "its kind" if learnt & _parts(ATTACKS[attack].changes) else "no"
 
 
@@ -165,7 +167,9 @@ def trained_with(config: Config) -> list[str]:
         )
     if (augment := config.augment) is not None:
         found.append(f"augmented texts: {augment.method}, {augment.times:,} of each row, anew each epoch")
-    if train.adversarial is not None:
+    if train.exchanges_words:
+        found.append("words exchanged for those that raise the loss most (hotflip)")
+    elif train.adversarial is not None:
         found.append(f"perturbed word embeddings ({train.adversarial.method})")
     dials = {"noise": "noise on word embeddings", "mixup": "texts mixed in pairs", "mask_share": "hidden tokens"}
     if config.votes is not None:

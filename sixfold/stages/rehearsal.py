@@ -147,6 +147,7 @@ def rehearse(
         seconds=seconds,
         mark=memory.mark,
         mask=job.mask,
+        swaps=job.swaps,
     )
     state = _bytes(context.training, "state-*/*")
     log = _bytes(context.training, "events.jsonl") + _bytes(context.training, "tensorboard/*")

@@ -10,18 +10,20 @@ another network: a step uphill for one is no such step for the next, and the per
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from sixfold.models.forward import Flat
 from sixfold.text.counting import counted
+from sixfold.train import hotflip
 from sixfold.train.config import AdversarialConfig, TrainConfig
 from sixfold.train.embedding import unit, within
 from sixfold.train.events import Choice
 from sixfold.train.flops import TRAINING
+from sixfold.train.passes import LossAt, Losses, held
 
 EPSILON = 0.3
 """Of a mean embedding's norm: Miyato et al. take 5 where embeddings of 256 numbers of variance 1 have a norm of 16."""
@@ -34,22 +36,6 @@ _TOLD = {
     "pgd": "{} uphill from {}; their end is learnt from, and the text itself",
     "freelb": "{} from {}, all learnt from alike",
 }
-
-LossAt = Callable[[Tensor], Tensor]
-"""The micro-batch's share of the step's loss with a perturbation [tokens, width] on its word embeddings."""
-
-
-@dataclass(frozen=True)
-class Losses:
-    """What the passes over a micro-batch came to; their gradients are in the parameters.
-
-    Attributes:
-        whole: what was learnt from.
-        adversarial: the part of it that passes after the first add.
-    """
-
-    whole: float
-    adversarial: float
 
 
 @dataclass(frozen=True)
@@ -70,19 +56,16 @@ class Adversary:
     step_size: float
     random: bool
 
-    def learn(
-        self, loss_at: LossAt, start: Tensor, lengths: Sequence[int], parameters: Sequence[nn.Parameter]
-    ) -> Losses:
+    def learn(self, loss_at: LossAt, flat: Flat, start: Tensor, parameters: Sequence[nn.Parameter]) -> Losses:
         """Add the gradients of a micro-batch's loss to the parameters.
 
         Args:
             start: [tokens, width] where the perturbation starts.
-            lengths: [rows] tokens of each row.
             parameters: what learns.
         """
         if self.averaged:
-            return self._from_all(loss_at, start, lengths)
-        return self._from_the_last(loss_at, start, lengths, parameters)
+            return self._from_all(loss_at, start, flat.lengths)
+        return self._from_the_last(loss_at, start, flat.lengths, parameters)
 
     def _from_all(self, loss_at: LossAt, start: Tensor, lengths: Sequence[int]) -> Losses:
         """Algorithm 1 of Zhu et al. 2020: the gradient that moves the perturbation comes free with the parameters'."""
@@ -111,7 +94,7 @@ class Adversary:
         for _ in range(self.steps):
             if slope is None:
                 delta = delta.detach().requires_grad_()
-                with _held(parameters):
+                with held(parameters):
                     (slope,) = torch.autograd.grad(loss_at(delta), delta)
             delta, slope = self._uphill(delta, slope, lengths), None
         last = loss_at(delta)
@@ -122,19 +105,6 @@ class Adversary:
     def _uphill(self, delta: Tensor, slope: Tensor, lengths: Sequence[int]) -> Tensor:
         """One step along the gradient, each row by itself, and back into the ball."""
         return within(delta + self.step_size * unit(slope, lengths), lengths, self.epsilon)
-
-
-@contextmanager
-def _held(parameters: Iterable[nn.Parameter]) -> Iterator[None]:
-    """Without gradients of the parameters: a third of the work less, and nothing kept for them."""
-    parameters = list(parameters)
-    for parameter in parameters:
-        parameter.requires_grad_(False)
-    try:
-        yield
-    finally:
-        for parameter in parameters:
-            parameter.requires_grad_(True)
 
 
 def adversary(config: AdversarialConfig, table: nn.Module) -> tuple[Adversary, list[Choice]]:
@@ -173,7 +143,7 @@ def work(config: TrainConfig) -> int:
     if found is None:
         return times * plain
     both = TRAINING if config.train_base else 2  # the parameters' gradients and the perturbation's
-    steps = 1 if found.method == "fgm" else found.steps or STEPS
+    steps = {"fgm": 1, "hotflip": found.steps or hotflip.STEPS}.get(found.method, found.steps or STEPS)
     if found.method == "freelb":
         return times * ((steps - 1) * both + plain)
     if found.start == "random":

@@ -6,13 +6,26 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
 
+_IDLE = {
+    "fgm": ("steps", "step_size", "start", "share"),
+    "pgd": ("share",),
+    "freelb": ("share",),
+    "hotflip": ("epsilon", "step_size", "start"),
+}
+"""Keys that a method of adversarial training does not read."""
+
 
 class AdversarialConfig(BaseModel):
-    """Training on perturbed word embeddings (``adversarial.py``). Sizes are shares of the mean norm of an embedding."""
+    """Training on perturbed word embeddings (``adversarial.py``) or on exchanged words (``hotflip.py``).
+
+    Sizes are shares of the mean norm of an embedding.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    method: Literal["fgm", "pgd", "freelb"] = Field(description="How the perturbation is found: fgm, pgd or freelb.")
+    method: Literal["fgm", "pgd", "freelb", "hotflip"] = Field(
+        description="How the perturbation is found: fgm, pgd, freelb; or hotflip, which exchanges words."
+    )
     epsilon: PositiveFloat | None = Field(
         None, description="Largest norm of a text's perturbation, as a share of a mean embedding's. Left out: 0.3."
     )
@@ -24,13 +37,19 @@ class AdversarialConfig(BaseModel):
         None, description="pgd, freelb: where it begins. Left out: zero for pgd, random for freelb."
     )
 
+    share: float | None = Field(
+        None, gt=0, le=1, description="hotflip: share of the exchangeable words that is exchanged. Left out: 0.3."
+    )
+
     @model_validator(mode="after")
     def _of_the_method(self) -> AdversarialConfig:
-        idle = [key for key in ("steps", "step_size", "start") if getattr(self, key) is not None]
-        if self.method == "fgm" and idle:
+        idle = [key for key in _IDLE[self.method] if getattr(self, key) is not None]
+        if idle and self.method == "fgm":
             raise ValueError(
                 f"fgm takes one step of epsilon from the text itself: leave out {', '.join(idle)}, or take pgd"
             )
+        if idle:
+            raise ValueError(f"{self.method} does not read {', '.join(idle)}: leave it out")
         return self
 
 
@@ -105,3 +124,8 @@ class TrainConfig(BaseModel):
         if self.mixup and others:
             raise ValueError(f"mixup does not go together with {' and '.join(others)}: each needs texts by themselves")
         return self
+
+    @property
+    def exchanges_words(self) -> bool:
+        """Whether training must be told which words may stand for which."""
+        return self.adversarial is not None and self.adversarial.method == "hotflip"

@@ -8,7 +8,7 @@ the step's position, row after row, for the same reason. (Mixup alone pairs the 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,8 +23,10 @@ from sixfold.train.adversarial import Adversary, adversary
 from sixfold.train.config import TrainConfig
 from sixfold.train.embedding import Added
 from sixfold.train.events import Choice
+from sixfold.train.hotflip import HotFlip, hotflip
 from sixfold.train.noise import uniform
 from sixfold.train.r_drop import joined
+from sixfold.train.swaps import Swaps
 
 Position = tuple[int, int, int]
 """Seed, epoch, and step in the epoch: what a step's random numbers follow from."""
@@ -82,16 +84,27 @@ class _Drawn:
 class Gradients:
     """The gradients of a model in one process, until ``release``."""
 
-    def __init__(self, model: Any, task: Task, config: TrainConfig, parameters: Sequence[nn.Parameter]) -> None:
-        """Of the parameters that learn. The dials must fit the task (``refuse``)."""
+    def __init__(
+        self,
+        model: Any,
+        task: Task,
+        config: TrainConfig,
+        parameters: Sequence[nn.Parameter],
+        swaps: Swaps | None = None,
+    ) -> None:
+        """Of the parameters that learn. The dials must fit the task (``refuse``); hotflip needs ``swaps``."""
         self.model = model
         self.task = task
         self.config = config
         self.parameters = parameters
         self.choices: list[Choice] = []
-        self._adversary: Adversary | None = None
+        self._adversary: Adversary | HotFlip | None = None
         table = model.get_input_embeddings()
-        if config.adversarial is not None:
+        if config.exchanges_words:
+            assert config.adversarial is not None
+            assert swaps is not None, "hotflip needs words that may stand for others"
+            self._adversary, self.choices = hotflip(config.adversarial, table, swaps)
+        elif config.adversarial is not None:
             self._adversary, self.choices = adversary(config.adversarial, table)
         self._width = int(table.weight.shape[-1])
         self._added = Added(table)
@@ -129,7 +142,7 @@ class Gradients:
             return uniform(rngs[purpose], flat.lengths, self._width, size).to(device)
 
         start = torch.zeros(len(flat.input_ids), self._width, device=device) if found is not None else None
-        if found is not None and found.random:
+        if isinstance(found, Adversary) and found.random:
             start = noise("start", found.epsilon)
         alpha = self.config.mixup
         return _Drawn(
@@ -143,10 +156,11 @@ class Gradients:
         told: Means = {}
         rng = states.rng_state() if self._adversary is not None else {}
 
-        def loss_at(delta: Tensor | None) -> Tensor:
+        def loss_at(delta: Tensor | None, ids: Tensor | None = None) -> Tensor:
             if rng:
                 states.restore_rng(rng)  # the same dropout in every pass
-            terms = self._terms(batch, drawn, delta)
+            read = batch if ids is None else {**batch, "flat": replace(batch["flat"], input_ids=ids)}
+            terms = self._terms(read, drawn, delta)
             if not told:
                 told.update({name: float(term.sum.detach()) / (totals[name] or 1.0) for name, term in terms.items()})
             return divided(terms, totals)
@@ -156,7 +170,7 @@ class Gradients:
             part.backward()
             return float(part.detach()), told
         assert drawn.start is not None
-        losses = self._adversary.learn(loss_at, drawn.start, batch["flat"].lengths, self.parameters)
+        losses = self._adversary.learn(loss_at, batch["flat"], drawn.start, self.parameters)
         return losses.whole, {**told, ADVERSARIAL: losses.adversarial}
 
     def _terms(self, batch: Batch, drawn: _Drawn, delta: Tensor | None) -> dict[str, Term]:

@@ -27,6 +27,7 @@ from sixfold.train.events import Choice
 from sixfold.train.gradients import Gradients, Position, draws
 from sixfold.train.optimiser import build, optimiser
 from sixfold.train.ranks import KIND, PENALTY, Ranks, adaptive
+from sixfold.train.swaps import Swaps
 from sixfold.train.vocabulary import UsedRows, tied, used_ids
 
 USED_ROWS = "embeddings.used_rows"
@@ -154,6 +155,7 @@ class Alone:
         rate: float,
         autocast: bool,
         mask: MaskToken | None = None,
+        swaps: Swaps | None = None,
         renewed: bool = False,
         steps: int = 1,
     ) -> None:
@@ -169,7 +171,9 @@ class Alone:
         self._changes = ExitStack()
         self._rows: UsedRows | None = None
         # What a later epoch brings may hold any token, so then the whole table learns.
-        used = None if renewed else trained_rows(model, task, examples, () if mask is None else (mask.id,))
+        more = () if swaps is None else swaps.ids()
+        more = (*more, *(() if mask is None else (mask.id,)))
+        used = None if renewed else trained_rows(model, task, examples, more)
         if used is not None:
             self._rows = UsedRows(model.get_input_embeddings(), used)
             self._changes.callback(self._rows.release)
@@ -183,7 +187,7 @@ class Alone:
         self.optimisers = build(model, self.parameters, config, rate)
         if self.device.type == "cpu":
             self._changes.enter_context(byte_dropout_in(model))
-        self._gradients = Gradients(model, task, config, list(self.parameters.values()))
+        self._gradients = Gradients(model, task, config, list(self.parameters.values()), swaps)
         self._changes.callback(self._gradients.release)
         self.choices += self._gradients.choices
         layers = adaptive(model)

@@ -155,6 +155,8 @@ class Config(_Strict):
         _refuse_alike([*self.domains, *self.zero_shot])
         if len(self.strategies) != len(set(self.strategies)):
             raise ValueError("a strategy stands there twice")
+        if self.train.exchanges_words:
+            raise ValueError("hotflip (train.adversarial) is for finetune and harden: take freelb here")
         if len(self.domains) < 2 and set(self.strategies) - {"separate", "adapters"}:
             raise ValueError("with one domain there is nothing to mix and no order: leave separate and adapters")
         if self.labels == "own":
