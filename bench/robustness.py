@@ -61,7 +61,7 @@ DATA: dict[str, dict[str, Any]] = {
     },
     "ag_news": {
         "language": "en",
-        "source": {"limit": 10_000},
+        "source": {"limit": 5_000},
         "words": "textfooler-offline",
         "gradient": "a2t-offline",
     },
