@@ -66,6 +66,12 @@ def test_a_part_of_a_longer_word_is_no_word() -> None:
     assert found(swaps, [1], [36]) == [(0, 1, 0)]  # what goes on stands in another row
 
 
+def test_a_part_of_a_word_that_stays_is_no_word() -> None:
+    swaps = Swaps.of({(1,): [(3,)], (2, 1): [], (1, 1): [(4, 4)]}, GOES_ON)
+    assert found(swaps, [1, 2, 1, 1]) == [(0, 1, 0), (3, 1, 0)]
+    assert found(swaps, [1, 1, 2]) == [(0, 2, 0)]
+
+
 def test_words_without_others_are_left_out_and_others_are_filled_up() -> None:
     assert (20,) not in SWAPS.others
     (places,) = SWAPS.found(np.array([5, 10]), [2])

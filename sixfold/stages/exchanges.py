@@ -102,7 +102,7 @@ def _as_tokens(others: Mapping[str, Sequence[str]], tokenizer: Any) -> dict[Toke
             if not 0 < len(own) <= MOST_TOKENS or tokenizer.unk_token_id in own:
                 continue
             fitting = [tokens[other] for other in near if len(tokens[other]) == len(own)]
-            some = found.setdefault(own, [])
+            some = found.setdefault(own, [])  # where nothing comes in, the word is known and stays
             some += [one for one in fitting if one != own and one not in some and tokenizer.unk_token_id not in one]
     return found
 

@@ -36,16 +36,22 @@ class Swaps:
 
     Attributes:
         others: of a word's tokens, those of the words that may stand for it: int64 [words, size].
+        stays: tokens of words that no other may stand for, so that no part of theirs is taken for a word.
         goes_on: bool [vocabulary] the token goes on with the word of the token before it.
     """
 
     others: Mapping[Tokens, NDArray[np.int64]]
+    stays: frozenset[Tokens]
     goes_on: NDArray[np.bool_]
 
     @classmethod
     def of(cls, others: Mapping[Tokens, Sequence[Tokens]], goes_on: NDArray[np.bool_]) -> Self:
-        """From tokens of words; words without others are left out."""
-        return cls({word: np.array(found, dtype=np.int64) for word, found in others.items() if found}, goes_on)
+        """From tokens of words; those without others stay."""
+        return cls(
+            {word: np.array(found, dtype=np.int64) for word, found in others.items() if found},
+            frozenset(word for word, found in others.items() if not found and len(word) > 1),
+            goes_on,
+        )
 
     def ids(self) -> set[int]:
         """The tokens that may come in."""
@@ -53,7 +59,7 @@ class Swaps:
 
     @cached_property
     def _sizes(self) -> tuple[int, ...]:
-        return tuple(sorted({len(word) for word in self.others}, reverse=True))
+        return tuple(sorted({len(word) for word in (*self.others, *self.stays)}, reverse=True))
 
     def found(self, ids: NDArray[np.int64], lengths: Iterable[int]) -> list[Places]:
         """The words of a flat batch, by their number of tokens. They do not overlap: the longest at a place counts."""
@@ -62,21 +68,20 @@ class Swaps:
         for row, length in enumerate(lengths):
             end = at + length
             while at < end:
-                size = self._size_at(ids, at, end)
-                if size:
-                    word = tuple(ids[at : at + size].tolist())
-                    taken.setdefault(size, []).append((at, row, self.others[word]))
-                at += size or 1
+                word = self._word_at(ids, at, end)
+                if word in self.others:
+                    taken.setdefault(len(word), []).append((at, row, self.others[word]))
+                at += len(word) or 1
         return [_places(words) for _, words in sorted(taken.items())]
 
-    def _size_at(self, ids: NDArray[np.int64], at: int, end: int) -> int:
-        """Tokens of the longest word of the table that begins here and ends where a word ends; 0 for none."""
+    def _word_at(self, ids: NDArray[np.int64], at: int, end: int) -> Tokens:
+        """The longest word of the table that begins here and ends where a word ends; nothing for none."""
         for size in self._sizes:
             after = at + size
             whole = after <= end and (after == end or not self.goes_on[ids[after]])
-            if whole and tuple(ids[at:after].tolist()) in self.others:
-                return size
-        return 0
+            if whole and ((word := tuple(ids[at:after].tolist())) in self.others or word in self.stays):
+                return word
+        return ()
 
 
 def _places(words: Sequence[tuple[int, int, NDArray[np.int64]]]) -> Places:
