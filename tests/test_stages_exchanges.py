@@ -35,6 +35,8 @@ ENGLISH = {
     "plays": ["runs"],
     "film": ["movie"],
     "hotel": [],
+    "bad": ["old"],
+    "love": ["hate"],
 }
 CHINESE = {"好": ["坏", "棒"], "房间": ["服务", "书"], "酒店": ["饭馆"]}
 
@@ -97,17 +99,23 @@ def test_a_part_of_a_word_does_not_end_one(wordpiece: Any) -> None:
 
 
 def test_a_tokenizer_that_counts_the_blank_has_a_word_twice(byte_level: Any) -> None:
-    made = swaps_of(datasets.Dataset.from_dict({"text": ["film good"]}), byte_level, {"en": 1.0})
-    for text in ("film is film", "film, film"):
-        ids = byte_level(text, add_special_tokens=False)["input_ids"]
-        starts = [place for part in made.found(np.array(ids), [len(ids)]) for place in part.starts.tolist()]
-        words = {byte_level.decode(ids[start : start + 2]).strip() for start in starts}
-        assert len(starts) in (0, 2), words  # 0: this small vocabulary spells the two words by unequally many tokens
+    made = swaps_of(datasets.Dataset.from_dict({"text": ["bad"]}), byte_level, {"en": 1.0})
+    ids = byte_level("bad is bad, bads bad", add_special_tokens=False)["input_ids"]
+    places = made.found(np.array(ids), [len(ids)])
+    found = [
+        byte_level.decode(ids[start : start + part.others.shape[2]])
+        for part in places
+        for start in part.starts.tolist()
+    ]
+    assert found == ["bad", " bad", " bad"]  # not "bad," and not "bads"
+    others = {byte_level.decode(other) for part in places for word in part.others.tolist() for other in word}
+    assert others == {"old", " old"}
 
 
-def test_rows_of_words_are_read_too(wordpiece: Any) -> None:
-    rows = datasets.Dataset.from_dict({"words": [["a", "film"], ["good"]]})
-    assert len(swaps_of(rows, wordpiece, {"en": 1.0}).others) == 2
+def test_of_rows_of_words_those_stay_that_stand_in_an_entity(wordpiece: Any) -> None:
+    rows = {"words": [["a", "Film", "good"], ["film", "plays"]], "tags": [["O", "B-X", "O"], ["O", "O"]]}
+    made = swaps_of(datasets.Dataset.from_dict(rows), wordpiece, {"en": 1.0})
+    assert {wordpiece.decode(word) for word in made.others} == {"good", "plays"}
 
 
 def test_languages_without_words_are_refused(wordpiece: Any) -> None:
@@ -138,6 +146,12 @@ def ran(folder: Path, base: Path, task: str = "classify", **adversarial: Any) ->
     train = {"epochs": 1, "adversarial": {"method": "hotflip", **adversarial}}
     made = run(parse(recipe_of(source, base, task=task, train=train)), runs=folder / "runs", told=Told())
     return read(made.stages[0].folder / "training/events.jsonl")
+
+
+def test_a_tagger_can_learn_from_exchanged_words(base: Path, tmp_path: Path) -> None:
+    log = ran(tmp_path, base, task="entities")
+    assert log[-1]["event"] == "stopped"
+    assert all(line["terms"].keys() == {"tag", "adversarial"} for line in log if line["event"] == "step")
 
 
 def test_a_recipe_can_exchange_words(base: Path, tmp_path: Path) -> None:

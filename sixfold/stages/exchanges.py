@@ -2,7 +2,7 @@
 
 They are those that the attacks by near words try: in English near words of an encoder (``textfooler-offline``), in
 Chinese synonyms of Cilin (``zh-pwws``), of the same kind, no negation and no number. A word stands in the table where
-it and its others are equally many tokens.
+it and its others are equally many tokens. Words that stand in an entity anywhere in the rows stay, as do all others.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def swaps_of(rows: datasets.Dataset, tokenizer: Any, languages: Mapping[str, flo
     """The table for training rows.
 
     Args:
-        rows: with a column ``text``, or ``words``.
+        rows: with a column ``text``, or ``words`` and ``tags``.
         languages: shares of the rows, by script.
 
     Raises:
@@ -68,8 +68,12 @@ def swaps_of(rows: datasets.Dataset, tokenizer: Any, languages: Mapping[str, flo
             hint="take freelb, which knows no words",
         )
     found = [(reads, build()) for reads, build in known]
+    entities = _in_entities(rows)
     others = {
-        word: exchange.of(word)[:MOST] for word in sorted(_words(rows)) for reads, exchange in found if reads(word)
+        word: [] if word.lower() in entities else exchange.of(word)[:MOST]
+        for word in sorted(_words(rows))
+        for reads, exchange in found
+        if reads(word)
     }
     made = Swaps.of(_as_tokens(others, tokenizer), _goes_on(tokenizer))
     if not made.others:
@@ -89,6 +93,19 @@ def _words(rows: datasets.Dataset) -> set[str]:
         else:
             found.update(word for text in some["text"] for word in Sentence.of(text).words())
     return found
+
+
+def _in_entities(rows: datasets.Dataset) -> set[str]:
+    """Words that a tag calls a part of an entity, in small letters: what came in might be none, or of another kind."""
+    if "tags" not in rows.column_names:
+        return set()
+    return {
+        word.lower()
+        for some in rows.iter(TEXTS)
+        for words, tags in zip(some["words"], some["tags"], strict=True)
+        for word, tag in zip(words, tags, strict=True)
+        if tag != "O"
+    }
 
 
 def _as_tokens(others: Mapping[str, Sequence[str]], tokenizer: Any) -> dict[Tokens, list[Tokens]]:
