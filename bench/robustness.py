@@ -101,6 +101,7 @@ def ways(name: str) -> dict[str, dict[str, Any]]:
         "freelb": {"train": freelb},
         **moved,
         "hotflip": {"train": {"adversarial": {"method": "hotflip"}}},
+        "hotflip + fgm": {"train": {"adversarial": {"method": "hotflip", "epsilon": 0.3}}},
         **exchanged,
         "r-drop": {"train": {"r_drop": 1.0}},
         "neftune": {"train": {"noise": 5.0}},

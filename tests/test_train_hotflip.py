@@ -115,13 +115,17 @@ def grads(model: Any) -> dict[str, Tensor]:
     return {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
 
 
-def loss_by_hand(model: Any, flat: Any, labels: Tensor, ids: Tensor) -> tuple[Tensor, Tensor]:
+def loss_by_hand(
+    model: Any, flat: Any, labels: Tensor, ids: Tensor, delta: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """The mean loss of a padded batch that reads ``ids`` [tokens], and its word embeddings [tokens, width]."""
     inputs = padded(model, flat)
     real = inputs["attention_mask"].bool()
     inputs.pop("input_ids")
     words = model.get_input_embeddings()(ids)
-    laid = words.new_zeros(*real.shape, words.shape[-1]).index_put(tuple(real.nonzero().T), words)
+    laid = words.new_zeros(*real.shape, words.shape[-1]).index_put(
+        tuple(real.nonzero().T), words if delta is None else words + delta
+    )
     return cross_entropy(model(inputs_embeds=laid, **inputs).logits, labels), words
 
 
@@ -203,6 +207,20 @@ def test_a_further_gradient_is_taken_where_the_words_are_exchanged() -> None:
         first.tolist(),
         second.tolist(),
     ]
+
+
+def test_the_exchanged_text_can_be_moved_along_the_gradient_too() -> None:
+    batch, model, hand = some_rows(), classifier(), classifier(packed=False)
+    flat, labels = batch["flat"], batch["label"]
+    clean, words = loss_by_hand(hand, flat, labels, flat.input_ids)
+    (slope,) = torch.autograd.grad(clean, words)
+    size = 0.4 * float(hand.get_input_embeddings().weight.detach().norm(dim=1).mean())
+    delta = torch.cat([size * one / one.norm() for one in slope.split(list(flat.lengths))])
+    raised, _ = loss_by_hand(hand, flat, labels, worst(hand, flat, labels, flat.input_ids, 0.5), delta)
+    _, terms, seen = learnt(model, batch, share=0.5, epsilon=0.4)
+    assert len(seen) == 2
+    assert terms[ADVERSARIAL] == pytest.approx(float(raised.detach()), abs=1e-5)
+    assert terms[ADVERSARIAL] > learnt(classifier(), batch, share=0.5)[1][ADVERSARIAL]
 
 
 def test_a_batch_without_such_words_is_learnt_from_twice() -> None:
@@ -306,7 +324,7 @@ def test_it_needs_words() -> None:
 @pytest.mark.parametrize(
     ("dials", "said"),
     [
-        ({"method": "hotflip", "epsilon": 0.3, "start": "zero"}, "hotflip does not read epsilon, start"),
+        ({"method": "hotflip", "step_size": 0.3, "start": "zero"}, "hotflip does not read step_size, start"),
         ({"method": "freelb", "share": 0.3}, "freelb does not read share"),
         ({"method": "fgm", "share": 0.3}, "leave out share"),
         ({"method": "hotflip", "share": 0.0}, "greater than 0"),

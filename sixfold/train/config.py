@@ -10,7 +10,7 @@ _IDLE = {
     "fgm": ("steps", "step_size", "start", "share"),
     "pgd": ("share",),
     "freelb": ("share",),
-    "hotflip": ("epsilon", "step_size", "start"),
+    "hotflip": ("step_size", "start"),
 }
 """Keys that a method of adversarial training does not read."""
 
@@ -27,9 +27,12 @@ class AdversarialConfig(BaseModel):
         description="How the perturbation is found: fgm, pgd, freelb; or hotflip, which exchanges words."
     )
     epsilon: PositiveFloat | None = Field(
-        None, description="Largest norm of a text's perturbation, as a share of a mean embedding's. Left out: 0.3."
+        None,
+        description="Norm of a text's perturbation, as a share of a mean embedding's. Left out: 0.3 (hotflip: 0).",
     )
-    steps: PositiveInt | None = Field(None, description="pgd, freelb: passes that look for it. Left out: 3.")
+    steps: PositiveInt | None = Field(
+        None, description="pgd, freelb: passes that look for it. Left out: 3. hotflip: gradients. Left out: 1."
+    )
     step_size: PositiveFloat | None = Field(
         None, description="pgd, freelb: length of one step, a share like epsilon. Left out: 1.5 x epsilon / steps."
     )

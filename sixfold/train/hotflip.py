@@ -3,7 +3,8 @@
 HotFlip (Ebrahimi et al. 2018, arXiv:1712.06751): one gradient of the word embeddings tells, to first order, what each
 exchange of one word for another would do to the loss, so the worst exchanges of a whole batch cost one pass and no
 question to the model. Unlike the paper, which flips one character or word after the other, a share of a text's words
-is exchanged at once, the worst ones, and the text itself is learnt from too.
+is exchanged at once, the worst ones, and the text itself is learnt from too. The same gradient can move the embeddings
+of the exchanged text as well, as FGM does (``adversarial.py``).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 from sixfold.models.forward import Flat
 from sixfold.text.counting import counted
 from sixfold.train.config import AdversarialConfig
+from sixfold.train.embedding import unit
 from sixfold.train.events import Choice
 from sixfold.train.passes import LossAt, Losses, held
 from sixfold.train.swaps import Places, Swaps
@@ -34,12 +36,14 @@ class HotFlip:
         table: the word embedding.
         share: of a row's words that others may stand for, rounded up: so many are exchanged at most.
         steps: gradients; each after the first is taken at the text that the one before it made, and chooses anew.
+        epsilon: norm of a row's perturbation along the first gradient, on the exchanged text.
     """
 
     swaps: Swaps
     table: nn.Module
     share: float
     steps: int
+    epsilon: float = 0.0
 
     def learn(self, loss_at: LossAt, flat: Flat, start: Tensor, parameters: Sequence[nn.Parameter]) -> Losses:
         """Add the gradients of a micro-batch's loss, on the text itself and on the text with words exchanged.
@@ -53,13 +57,14 @@ class HotFlip:
         first = loss_at(delta)
         first.backward()
         assert delta.grad is not None
-        ids = self._flipped(flat, places, delta.grad)
+        slope = delta.grad
+        ids = self._flipped(flat, places, slope)
         for _ in range(self.steps - 1):
             delta = start.detach().requires_grad_()
             with held(parameters):
                 (slope,) = torch.autograd.grad(loss_at(delta, ids), delta)
             ids = self._flipped(flat, places, slope)
-        last = loss_at(None, ids)
+        last = loss_at(self.epsilon * unit(slope, flat.lengths) if self.epsilon else None, ids)
         last.backward()
         return Losses(float(first.detach()) + float(last.detach()), float(last.detach()))
 
@@ -114,7 +119,13 @@ def hotflip(config: AdversarialConfig, table: nn.Module, swaps: Swaps) -> tuple[
         f"{share:.0%} of the words that others may stand for become those that raise the loss most, "
         f"by {counted(steps, 'gradient')}; that is learnt from, and the text itself"
     )
-    return HotFlip(swaps, table, share, steps), [
+    choices = [
         Choice("adversarial training", config.method, told),
         Choice("words that others may stand for", len(swaps.others), "of those in the training texts"),
     ]
+    norm = float(table.weight.detach().float().norm(dim=-1).mean())  # type: ignore[operator]
+    epsilon = (config.epsilon or 0.0) * norm
+    if epsilon:
+        reason = f"{config.epsilon:g} × {norm:.3g}, the mean norm of a word embedding; on the exchanged text"
+        choices.append(Choice("perturbation", epsilon, reason))
+    return HotFlip(swaps, table, share, steps, epsilon), choices
