@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sixfold.data.examples import Examples, Ragged
+from sixfold.data.examples import Examples, Ragged, ranks
 
 RUNS = st.lists(st.lists(st.integers(-(2**31), 2**31 - 1), max_size=6), max_size=8)
 
@@ -142,3 +142,13 @@ def test_no_pickle_is_read(tmp_path: Path) -> None:
     np.save(tmp_path / "label.npy", np.array([{"a": 1}] * 3, dtype=object), allow_pickle=True)
     with pytest.raises(ValueError, match="Python objects"):
         Examples.load(tmp_path)
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(-2, 2)), max_size=30))
+def test_ranks_are_places_within_a_row_and_equal_values_keep_their_order(drawn: list[tuple[int, int]]) -> None:
+    rows, values = (np.array([one[part] for one in drawn], dtype=np.int64) for part in (0, 1))
+    expected = [
+        sum(row == other and (less, at) < (value, place) for at, (other, less) in enumerate(drawn))
+        for place, (row, value) in enumerate(drawn)
+    ]
+    assert ranks(values, rows).tolist() == expected

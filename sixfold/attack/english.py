@@ -5,7 +5,7 @@ from __future__ import annotations
 from sixfold.attack import importance
 from sixfold.attack.beam import both, of_rewrites, of_words
 from sixfold.attack.building import GRAMMAR, MEANING, Attack, Tools, at_least, by_beam, by_importance, by_saliency
-from sixfold.attack.changes import CandidateRule, Changes, Exchange, Offer, every, one_of_each, several
+from sixfold.attack.changes import CandidateRule, Changes, Exchange, every, one_of_each, several
 from sixfold.attack.masked_words import MaskedWords, fitting, fitting_now
 from sixfold.attack.similarity import Likeness
 from sixfold.perturb import characters, registry
@@ -47,7 +47,11 @@ def textbugger(tools: Tools) -> Attack:
     sentences before words, which saves queries on long texts; here words are ranked at once.
     """
     bugs = one_of_each(characters.textbugger(homoglyphs.load()).parts)
-    changes = Changes(several(bugs, _near_words(5)), (GRAMMAR, at_least(2)), likeness=Likeness(tools.similarity(), 0.8))
+    changes = Changes(
+        several(bugs, every(registry.transformation("neighbour"), 5)),
+        (GRAMMAR, at_least(2)),
+        likeness=Likeness(tools.similarity(), 0.8),
+    )
     return by_importance("textbugger", changes, importance.DELETION)
 
 
@@ -134,13 +138,8 @@ def checklist(tools: Tools) -> Attack:
 
 
 def near_words(most: int) -> Exchange:
-    """Near words of the same part of speech."""
+    """Near words in the space of an encoder, of the same part of speech and without opposites."""
     return Exchange(registry.transformation("neighbour"), most, (GRAMMAR,), (_same_part(), MEANING))
-
-
-def _near_words(most: int) -> Offer:
-    """Near words in the space of an encoder, without opposites."""
-    return every(registry.transformation("neighbour"), most)
 
 
 def _same_part() -> CandidateRule:

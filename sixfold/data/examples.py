@@ -163,3 +163,12 @@ def _joined(columns: Sequence[Column], name: str) -> Column:
         return whole
     lengths = np.concatenate([column.lengths for column in columns if isinstance(column, Ragged)])
     return Ragged(whole, np.concatenate([[0], np.cumsum(lengths)]))
+
+
+def ranks(values: NDArray, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """[values] the place of each among those of its row, the smallest first; equal ones in the order given."""
+    order = np.lexsort((values, rows))
+    many = np.bincount(rows)
+    out = np.empty(len(values), dtype=np.int64)
+    out[order] = np.arange(len(values)) - (np.cumsum(many) - many)[rows[order]]
+    return out

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sixfold.attack.attacks import ATTACKS
 from sixfold.attack.changes import Exchange
 from sixfold.attack.chinese import synonyms
 from sixfold.attack.english import near_words
@@ -21,6 +22,7 @@ from sixfold.errors import DataError, UsageError
 from sixfold.perturb.pieces import Pieces
 from sixfold.perturb.words import Sentence, is_chinese, is_latin
 from sixfold.stages.rows import Prepared
+from sixfold.text import lexicon
 from sixfold.train.config import TrainConfig
 from sixfold.train.swaps import Swaps, Tokens
 
@@ -35,10 +37,11 @@ MOST_TOKENS = 4
 """Of a word: longer ones are names and rare words."""
 TEXTS = 1_000
 """Rows that are read at once."""
-_LANGUAGES: Mapping[str, tuple[Callable[[str], bool], Callable[[], Exchange]]] = {
-    "en": (is_latin, lambda: near_words(ASKED)),
-    "zh": (is_chinese, synonyms),
+_LANGUAGES: Mapping[str, tuple[Callable[[str], bool], Callable[[], Exchange], Sequence[str]]] = {
+    "en": (is_latin, lambda: near_words(ASKED), ATTACKS["textfooler-offline"].lists),
+    "zh": (is_chinese, synonyms, ATTACKS["zh-pwws"].lists),
 }
+"""Which words are of a language, what may stand for them, and the word lists that this needs."""
 
 
 def exchanges(train: TrainConfig, rows: Prepared, tokenizer: Any) -> Swaps | None:
@@ -67,7 +70,8 @@ def swaps_of(rows: datasets.Dataset, tokenizer: Any, languages: Mapping[str, flo
             where="train.adversarial.method",
             hint="take freelb, which knows no words",
         )
-    found = [(reads, build()) for reads, build in known]
+    lexicon.need(*chain.from_iterable(lists for *_, lists in known))
+    found = [(reads, build()) for reads, build, _ in known]
     entities = _in_entities(rows)
     others = {
         word: [] if word.lower() in entities else exchange.of(word)[:MOST]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from sixfold.data.examples import Examples, Ragged
+from sixfold.data.examples import Examples, Ragged, ranks
 from sixfold.errors import ModelError
 from sixfold.tasks.encoding import frame
 
@@ -65,10 +65,7 @@ def _chosen(text: NDArray[np.bool_], lengths: NDArray[np.int64], share: float, r
     counts = np.bincount(row[text], minlength=len(lengths))
     wanted = np.minimum(np.floor(share * counts + 0.5).astype(np.int64), np.maximum(counts - 1, 0))
     draws = np.where(text, rng.random(len(text)), 1.0)
-    order = np.lexsort((draws, row))
-    rank = np.empty(len(text), dtype=np.int64)
-    rank[order] = np.arange(len(text)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-    return rank < wanted[row]
+    return ranks(draws, row) < wanted[row]
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from sixfold.models.forward import Flat
 from sixfold.text.counting import counted
 from sixfold.train import hotflip
 from sixfold.train.config import AdversarialConfig, TrainConfig
-from sixfold.train.embedding import unit, within
+from sixfold.train.embedding import mean_norm, unit, within
 from sixfold.train.events import Choice
 from sixfold.train.flops import TRAINING
 from sixfold.train.passes import LossAt, Losses, held
@@ -114,7 +114,7 @@ def adversary(config: AdversarialConfig, table: nn.Module) -> tuple[Adversary, l
         table: the word embedding, before training. Sizes are shares of the mean norm of its rows, so that a recipe
             carries over from one model to another.
     """
-    norm = float(table.weight.detach().float().norm(dim=-1).mean())  # type: ignore[operator]
+    norm = mean_norm(table)
     epsilon = EPSILON if config.epsilon is None else config.epsilon
     single, averaged = config.method == "fgm", config.method == "freelb"
     steps = 1 if single else config.steps or STEPS

@@ -106,16 +106,6 @@ def calibrate(
         mark: told ``training`` when the last step is done and ``saving`` when a state is written.
     """
     whole, some = _whole(model, task, examples, config, seed, groups, mask, swaps)
-    short = config.model_copy(
-        update={
-            "batch": 1,
-            "epochs": 1.0,
-            "learning_rate": learning_rate(model, config).value,
-            "evaluations": len(some) / EVALUATED_AFTER,
-            "patience": None,
-            "save_minutes": NEVER,
-        }
-    )
     stopping = False
     taken: list[tuple[int, float]] = []
     begin = save = 0.0
@@ -125,7 +115,7 @@ def calibrate(
         model,
         task,
         examples,
-        short,
+        _one_pass(model, config, len(some)),
         seed=seed,
         groups=_taken_in_order(some, seed),
         folder=folder,
@@ -154,6 +144,20 @@ def calibrate(
                     stopping = True
     tokens, spent = _counted(taken)
     return Calibrated(whole, begin, len(taken) - 1, tokens, spent, saves, save)
+
+
+def _one_pass(model: Any, config: TrainConfig, steps: int) -> TrainConfig:
+    """The dials of a run over these steps, each taken as one group, that nothing but the clock ends."""
+    return config.model_copy(
+        update={
+            "batch": 1,
+            "epochs": 1.0,
+            "learning_rate": learning_rate(model, config).value,
+            "evaluations": steps / EVALUATED_AFTER,
+            "patience": None,
+            "save_minutes": NEVER,
+        }
+    )
 
 
 def _whole(

@@ -57,6 +57,11 @@ def laid_out(added: Tensor, lengths: Sequence[int], shape: tuple[int, int]) -> T
     return out
 
 
+def mean_norm(table: nn.Module) -> float:
+    """Of the rows of a word embedding: what sizes of perturbations are shares of."""
+    return float(table.weight.detach().float().norm(dim=-1).mean())  # type: ignore[operator]
+
+
 def row_of_tokens(lengths: Sequence[int], device: torch.device) -> Tensor:
     """[tokens] the row that each token belongs to."""
     return torch.repeat_interleave(torch.arange(len(lengths)), torch.tensor(lengths)).to(device)

@@ -13,13 +13,16 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from sixfold.data.examples import ranks
 from sixfold.models.forward import Flat
 from sixfold.text.counting import counted
 from sixfold.train.config import AdversarialConfig
-from sixfold.train.embedding import unit
+from sixfold.train.embedding import mean_norm, unit
 from sixfold.train.events import Choice
 from sixfold.train.passes import LossAt, Losses, held
 from sixfold.train.swaps import Places, Swaps
@@ -76,8 +79,8 @@ class HotFlip:
             return ids
         device = ids.device
         gains, choices = zip(*(self._worst(flat.input_ids, found, slope) for found in places), strict=True)
-        rows = torch.cat([torch.from_numpy(found.rows) for found in places])
-        taken = _best_of_rows(torch.cat(gains).cpu(), rows, len(flat.lengths), self.share)
+        rows = np.concatenate([found.rows for found in places])
+        taken = _best_of_rows(torch.cat(gains).cpu().numpy(), rows, len(flat.lengths), self.share)
         sizes = [len(found.starts) for found in places]
         for found, chosen, mine in zip(places, choices, taken.split(sizes), strict=True):
             spans = _spans(found, device)[mine.to(device)]
@@ -101,15 +104,10 @@ def _spans(found: Places, device: torch.device) -> Tensor:
     return (torch.from_numpy(found.starts)[:, None] + torch.arange(found.others.shape[2])).to(device)
 
 
-def _best_of_rows(gains: Tensor, rows: Tensor, count: int, share: float) -> Tensor:
+def _best_of_rows(gains: NDArray[np.float32], rows: NDArray[np.int64], count: int, share: float) -> Tensor:
     """bool [words] which are the best of their row: its share, rounded up, of those that gain anything."""
-    order = torch.argsort(gains, descending=True, stable=True)
-    order = order[torch.argsort(rows[order], stable=True)]
-    many = torch.bincount(rows, minlength=count)
-    begins = many.cumsum(0) - many
-    rank = torch.empty_like(order)
-    rank[order] = torch.arange(len(order)) - begins[rows[order]]
-    return (rank < torch.ceil(share * many)[rows]) & (gains > 0)
+    most = np.ceil(share * np.bincount(rows, minlength=count))
+    return torch.from_numpy((ranks(-gains, rows) < most[rows]) & (gains > 0))
 
 
 def hotflip(config: AdversarialConfig, table: nn.Module, swaps: Swaps) -> tuple[HotFlip, list[Choice]]:
@@ -123,7 +121,7 @@ def hotflip(config: AdversarialConfig, table: nn.Module, swaps: Swaps) -> tuple[
         Choice("adversarial training", config.method, told),
         Choice("words that others may stand for", len(swaps.others), "of those in the training texts"),
     ]
-    norm = float(table.weight.detach().float().norm(dim=-1).mean())  # type: ignore[operator]
+    norm = mean_norm(table)
     epsilon = (config.epsilon or 0.0) * norm
     if epsilon:
         reason = f"{config.epsilon:g} × {norm:.3g}, the mean norm of a word embedding; on the exchanged text"

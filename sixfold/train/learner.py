@@ -171,14 +171,14 @@ class Alone:
         self._changes = ExitStack()
         self._rows: UsedRows | None = None
         # What a later epoch brings may hold any token, so then the whole table learns.
-        more = () if swaps is None else swaps.ids()
-        more = (*more, *(() if mask is None else (mask.id,)))
-        used = None if renewed else trained_rows(model, task, examples, more)
+        added = [*(() if mask is None else (mask.id,)), *(() if swaps is None else swaps.ids())]
+        used = None if renewed else trained_rows(model, task, examples, added)
         if used is not None:
             self._rows = UsedRows(model.get_input_embeddings(), used)
             self._changes.callback(self._rows.release)
             whole = self._rows.table.num_embeddings
-            reason = f"of {whole:,}; the others occur in no training example"
+            others = "in no training example" if swaps is None else "in no training example and no exchange"
+            reason = f"of {whole:,}; the others occur {others}"
             self.choices.append(Choice("embedding rows", len(used), reason))
         self.parameters = learning(model)
         if self._rows is not None:
