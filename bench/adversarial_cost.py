@@ -37,6 +37,7 @@ from sixfold.train.config import TrainConfig
 from sixfold.train.learner import Alone
 from sixfold.train.optimiser import learning_rate, micro_tokens
 from sixfold.train.swaps import Swaps
+from sixfold.train.words import Words
 
 PLAIN = "plain"
 DIALS: dict[str, dict[str, Any]] = {
@@ -103,7 +104,7 @@ def learner(
     rate = float(learning_rate(model, config).value)  # type: ignore[arg-type]
     mask = needs.mask if config.mask_share else None
     swaps = needs.swaps if config.exchanges_words else None
-    return Alone(model, task, examples, config, rate=rate, autocast=args.bf16, mask=mask, swaps=swaps)
+    return Alone(model, task, examples, config, rate=rate, autocast=args.bf16, mask=mask, words=Words(swaps))
 
 
 def timed(one: Alone, micro: list[Indices], position: tuple[int, int, int]) -> float:

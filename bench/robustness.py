@@ -83,6 +83,7 @@ def ways(name: str) -> dict[str, dict[str, Any]]:
     renewed = {"renew": {"attack": data["words"], "examples": 1_000, "budget": 200}}
     misspelt = {"renew": {"attack": spelling, "examples": 1_000, "budget": 200}}
     freelb = {"adversarial": {"method": "freelb"}}
+    encoding = {"synonym_encoding": True}
     moved = {
         f"{method}, epsilon {epsilon:g}": {"train": {"adversarial": {"method": method, "epsilon": epsilon}}}
         for method in ("fgm", "freelb")
@@ -103,6 +104,9 @@ def ways(name: str) -> dict[str, dict[str, Any]]:
         "hotflip": {"train": {"adversarial": {"method": "hotflip"}}},
         "hotflip + fgm": {"train": {"adversarial": {"method": "hotflip", "epsilon": 0.3}}},
         **exchanged,
+        "synonym encoding": {"train": encoding},
+        "synonym encoding + hotflip": {"train": {**encoding, "adversarial": {"method": "hotflip"}}},
+        "synonym encoding + freelb": {"train": {**encoding, **freelb}},
         "r-drop": {"train": {"r_drop": 1.0}},
         "neftune": {"train": {"noise": 5.0}},
         "mixup": {"train": {"mixup": 0.2}},

@@ -20,7 +20,7 @@ from sixfold.attack.changes import Exchange
 from sixfold.errors import DataError, SixfoldError, UsageError
 from sixfold.perturb.words import is_chinese, is_latin
 from sixfold.recipe import Told, chosen, parse, run
-from sixfold.stages import exchanges, finetune
+from sixfold.stages import finetune, word_lists
 from sixfold.stages.context import Context
 from sixfold.stages.exchanges import swaps_of
 from sixfold.stages.harden_config import Config, trained_on, trained_with
@@ -48,7 +48,7 @@ def by_table(words: dict[str, list[str]]) -> Exchange:
 @pytest.fixture(autouse=True)
 def tables(monkeypatch: pytest.MonkeyPatch) -> None:
     languages = {"en": (is_latin, lambda: by_table(ENGLISH), ()), "zh": (is_chinese, lambda: by_table(CHINESE), ())}
-    monkeypatch.setattr(exchanges, "_LANGUAGES", languages)
+    monkeypatch.setattr(word_lists, "_LANGUAGES", languages)
 
 
 @pytest.fixture(scope="module")

@@ -31,6 +31,7 @@ from sixfold.stages import harden
 from sixfold.stages.attacked import Bench
 from sixfold.stages.context import Context
 from sixfold.stages.further import Adversarial, Augmented, Further, augmenter
+from sixfold.stages.harden_config import Config, trained_with
 from sixfold.stages.rehearsal import Memory, rehearse
 from sixfold.train.events import Event, Renewed, Step
 
@@ -472,3 +473,11 @@ def test_a_tagger_is_hardened_word_by_word(tmp_path: Path, base: Path) -> None:
     (answer,) = made.model.predict(["i love new york"])
     assert answer["words"] == ["i", "love", "new", "york"]
     assert "under toy-names" in made.report.read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    "train", [{"r_drop": 1.0}, {"noise": 5.0}, {"mixup": 0.2}, {"mask_share": 0.3}, {"adversarial": {"method": "fgm"}}]
+)
+def test_each_dial_alone_is_enough_and_is_told(train: dict[str, Any]) -> None:
+    config = Config.model_validate({"data": {"source": "a.csv"}, "train": train, "base": "x"})
+    assert len(trained_with(config)) == 1

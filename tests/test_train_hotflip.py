@@ -23,6 +23,7 @@ from sixfold.train.events import Started
 from sixfold.train.gradients import ADVERSARIAL, Gradients
 from sixfold.train.loop import fit
 from sixfold.train.swaps import Swaps
+from sixfold.train.words import Words
 
 AT = (3, 1, 4)
 """Seed, epoch, step."""
@@ -40,6 +41,7 @@ SWAPS = Swaps.of(
     },
     GOES_ON,
 )
+WORDS = Words(swaps=SWAPS)
 
 
 def found(swaps: Swaps, *rows: list[int]) -> list[tuple[int, int, int]]:
@@ -248,7 +250,7 @@ def test_training_only_the_used_rows_gives_the_same_weights(monkeypatch: pytest.
         if whole:
             monkeypatch.setattr(learner, "tied", lambda model: True)
         model = classifier()
-        events = list(fit(model, TASK, examples(16), settings(clip=1e9, **DIALS), seed=3, swaps=SWAPS))
+        events = list(fit(model, TASK, examples(16), settings(clip=1e9, **DIALS), seed=3, words=WORDS))
         assert isinstance(events[0], Started)
         assert ("embedding rows" in {choice.name for choice in events[0].choices}) is not whole
         states.append({name: value.clone() for name, value in model.state_dict().items()})
@@ -259,7 +261,7 @@ def test_cutting_a_step_into_micro_batches_changes_nothing() -> None:
     runs = []
     for tokens in (10_000, 1, 25):
         config = settings(epochs=1, micro_tokens=tokens, learning_rate=1e-4, **DIALS)
-        runs.append(losses(list(fit(classifier(), TASK, examples(8), config, seed=1, swaps=SWAPS))))
+        runs.append(losses(list(fit(classifier(), TASK, examples(8), config, seed=1, words=WORDS))))
     for cut in runs[1:]:
         for own, whole in zip(cut, runs[0], strict=True):
             assert own == pytest.approx(whole, rel=1e-4, abs=1e-6)
@@ -268,7 +270,7 @@ def test_cutting_a_step_into_micro_batches_changes_nothing() -> None:
 def test_a_stopped_run_goes_on_bit_for_bit(tmp_path: Path) -> None:
     config = settings(noise=1.0, r_drop=1.0, **DIALS)
     whole = classifier(dropout=0.2)
-    expected = losses(list(fit(whole, TASK, examples(16), config, seed=7, swaps=SWAPS)))
+    expected = losses(list(fit(whole, TASK, examples(16), config, seed=7, words=WORDS)))
     first: list = []
     run = fit(
         classifier(dropout=0.2),
@@ -277,13 +279,13 @@ def test_a_stopped_run_goes_on_bit_for_bit(tmp_path: Path) -> None:
         config,
         seed=7,
         folder=tmp_path,
-        swaps=SWAPS,
+        words=WORDS,
         stop=lambda: first[-1].step == 3,
     )
     for event in run:
         first.append(event)
     again = classifier(dropout=0.2)
-    rest = list(fit(again, TASK, examples(16), config, seed=7, folder=tmp_path, swaps=SWAPS))
+    rest = list(fit(again, TASK, examples(16), config, seed=7, folder=tmp_path, words=WORDS))
     assert losses(first) + losses(rest) == expected
     assert all(torch.equal(value, again.state_dict()[name]) for name, value in whole.state_dict().items())
 
@@ -292,13 +294,20 @@ def test_a_frozen_base_learns_its_head_from_exchanged_words() -> None:
     model = classifier()
     model.base_model.requires_grad_(False)
     config = settings(train_base=False, **DIALS)
-    steps = steps_of(list(fit(model, TASK, examples(16), config, seed=1, swaps=SWAPS)))
+    steps = steps_of(list(fit(model, TASK, examples(16), config, seed=1, words=WORDS)))
     assert steps[0].terms[ADVERSARIAL] > steps[0].terms["label"]
 
 
 def test_what_is_done_is_told() -> None:
     started = next(
-        fit(classifier(), TASK, examples(), settings(adversarial={"method": "hotflip"}), seed=1, swaps=SWAPS)
+        fit(
+            classifier(),
+            TASK,
+            examples(),
+            settings(adversarial={"method": "hotflip"}),
+            seed=1,
+            words=WORDS,
+        )
     )
     assert isinstance(started, Started)
     told = {choice.name: choice for choice in started.choices}

@@ -159,6 +159,7 @@ ALONE = {
     "noise": 5.0,
     "mixup": 0.2,
     "mask_share": 0.3,
+    "synonym_encoding": True,
 }
 
 

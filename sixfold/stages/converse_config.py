@@ -71,6 +71,8 @@ class Config(BaseModel):
                 raise ValueError(f"{key} (train.{key}) is for classifiers")
         if self.train.adversarial is not None:
             raise ValueError("adversarial (train.adversarial) is for classifiers")
+        if self.train.synonym_encoding:
+            raise ValueError("synonym_encoding (train.synonym_encoding) is for classifiers")
         if self.train.muon_rate is not None and self.train.optimiser != "muon":
             raise ValueError("muon_rate (train.muon_rate) is for optimiser: muon")
         metric, known = self.train.metric, self.new_task().score_names

@@ -1,54 +1,31 @@
 """Words of the training rows and the words that may stand for them, as tokens: what hotflip exchanges.
 
-They are those that the attacks by near words try: in English near words of an encoder (``textfooler-offline``), in
-Chinese synonyms of Cilin (``zh-pwws``), of the same kind, no negation and no number. A word stands in the table where
-it and its others are equally many tokens. Words that stand in an entity anywhere in the rows stay, as do all others.
+A word stands in the table where it and its others (``word_lists.py``) are equally many tokens; all others stay.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sixfold.attack.attacks import ATTACKS
-from sixfold.attack.changes import Exchange
-from sixfold.attack.chinese import synonyms
-from sixfold.attack.english import near_words
-from sixfold.errors import DataError, UsageError
+from sixfold.errors import DataError
 from sixfold.perturb.pieces import Pieces
-from sixfold.perturb.words import Sentence, is_chinese, is_latin
-from sixfold.stages.rows import Prepared
-from sixfold.text import lexicon
-from sixfold.train.config import TrainConfig
+from sixfold.perturb.words import Sentence, is_chinese
+from sixfold.stages.word_lists import TEXTS, Others
 from sixfold.train.swaps import Swaps, Tokens
 
 if TYPE_CHECKING:
     import datasets
 
-ASKED, MOST = 50, 20
-"""Near words that are looked at, and others that a word gets at most, the nearest ones."""
-LEAST_SHARE = 0.1
-"""Of the training rows in a language, for its word lists to be wanted."""
+WHERE = "train.adversarial.method"
+MOST = 20
+"""Others that a word gets at most, the nearest ones."""
 MOST_TOKENS = 4
 """Of a word: longer ones are names and rare words."""
-TEXTS = 1_000
-"""Rows that are read at once."""
-_LANGUAGES: Mapping[str, tuple[Callable[[str], bool], Callable[[], Exchange], Sequence[str]]] = {
-    "en": (is_latin, lambda: near_words(ASKED), ATTACKS["textfooler-offline"].lists),
-    "zh": (is_chinese, synonyms, ATTACKS["zh-pwws"].lists),
-}
-"""Which words are of a language, what may stand for them, and the word lists that this needs."""
-
-
-def exchanges(train: TrainConfig, rows: Prepared, tokenizer: Any) -> Swaps | None:
-    """The table for a stage's training rows where its dials ask for one. Raises as ``swaps_of``."""
-    if not train.exchanges_words:
-        return None
-    return swaps_of(rows.rows["train"], tokenizer, rows.described["languages"]["train"])
 
 
 def swaps_of(rows: datasets.Dataset, tokenizer: Any, languages: Mapping[str, float]) -> Swaps:
@@ -59,37 +36,24 @@ def swaps_of(rows: datasets.Dataset, tokenizer: Any, languages: Mapping[str, flo
         languages: shares of the rows, by script.
 
     Raises:
-        UsageError: no words are known in any of these languages.
         DataError: no word of the rows has another of as many tokens.
-        SixfoldError: a word list or a model that is needed is not on this machine.
+        UsageError, SixfoldError: as ``Others.of``.
     """
-    known = [_LANGUAGES[name] for name, share in languages.items() if name in _LANGUAGES and share >= LEAST_SHARE]
-    if not known:
-        raise UsageError(
-            "hotflip exchanges English and Chinese words, and the training rows have neither",
-            where="train.adversarial.method",
-            hint="take freelb, which knows no words",
-        )
-    lexicon.need(*chain.from_iterable(lists for *_, lists in known))
-    found = [(reads, build()) for reads, build, _ in known]
-    entities = _in_entities(rows)
-    others = {
-        word: [] if word.lower() in entities else exchange.of(word)[:MOST]
-        for word in sorted(_words(rows))
-        for reads, exchange in found
-        if reads(word)
-    }
-    made = Swaps.of(_as_tokens(others, tokenizer), _goes_on(tokenizer))
+    hint = "take freelb, which knows no words"
+    found = Others.of(rows, languages, dial="hotflip", where=WHERE, hint=hint)
+    others = {word: found.to(word)[:MOST] for word in sorted(words_in(rows))}
+    made = Swaps.of(as_tokens(others, tokenizer), _goes_on(tokenizer))
     if not made.others:
         raise DataError(
             "no word of the training rows has another of as many tokens that may stand for it (hotflip)",
-            where="train.adversarial.method",
-            hint="take freelb, which knows no words",
+            where=WHERE,
+            hint=hint,
         )
     return made
 
 
-def _words(rows: datasets.Dataset) -> set[str]:
+def words_in(rows: datasets.Dataset) -> set[str]:
+    """The words of rows with a column ``text``, or ``words``."""
     found: set[str] = set()
     for some in rows.iter(TEXTS):
         if "words" in rows.column_names:
@@ -99,20 +63,7 @@ def _words(rows: datasets.Dataset) -> set[str]:
     return found
 
 
-def _in_entities(rows: datasets.Dataset) -> set[str]:
-    """Words that a tag calls a part of an entity, in small letters: what came in might be none, or of another kind."""
-    if "tags" not in rows.column_names:
-        return set()
-    return {
-        word.lower()
-        for some in rows.iter(TEXTS)
-        for words, tags in zip(some["words"], some["tags"], strict=True)
-        for word, tag in zip(words, tags, strict=True)
-        if tag != "O"
-    }
-
-
-def _as_tokens(others: Mapping[str, Sequence[str]], tokenizer: Any) -> dict[Tokens, list[Tokens]]:
+def as_tokens(others: Mapping[str, Sequence[str]], tokenizer: Any) -> dict[Tokens, list[Tokens]]:
     """By the tokens of a word at the start of a text, and behind a blank where those are others."""
     every = list(dict.fromkeys(chain(others, *others.values())))
     found: dict[Tokens, list[Tokens]] = {}

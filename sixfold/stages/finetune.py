@@ -15,7 +15,6 @@ from sixfold.models.shapes import forgets_case, has_types, widen
 from sixfold.safety.canaries import Plan
 from sixfold.score.scorer import Scorer
 from sixfold.stages.context import NAME, Context
-from sixfold.stages.exchanges import exchanges
 from sixfold.stages.job import Job, Split, trained
 from sixfold.stages.labelled import (
     data_results,
@@ -30,13 +29,14 @@ from sixfold.stages.planted import CanaryConfig, plan_of, planted
 from sixfold.stages.planted import told as planted_told
 from sixfold.stages.rows import DataConfig, Prepared, prepare_rows
 from sixfold.stages.training import device, training_results
+from sixfold.stages.words import words_for
 from sixfold.tasks.contract import Encoded, OnLong, Task
 from sixfold.tasks.embedding import Embedding
 from sixfold.tasks.registry import full_name, settings_of, task_class
 from sixfold.tasks.token_classification import TokenClassification
 from sixfold.train import state
 from sixfold.train.config import TrainConfig
-from sixfold.train.swaps import Swaps
+from sixfold.train.words import Words
 
 VERSION = 2
 """Raised when the stage computes something else from the same inputs, so that finished runs are done again."""
@@ -86,6 +86,8 @@ class Config(BaseModel):
             raise ValueError(f"{', '.join(options)} only fits text_classification, and the task is {self.task}")
         if self.train.mixup and self.task != "text_classification":
             raise ValueError(f"mixup (train.mixup) only fits text_classification, and the task is {self.task}")
+        if self.train.synonym_encoding and self.task == "embedding":
+            raise ValueError("synonym_encoding (train.synonym_encoding) is for classifiers, and the task is embedding")
         if self.train.muon_rate is not None and self.train.optimiser != "muon":
             raise ValueError("muon_rate (train.muon_rate) is for optimiser: muon")
         metric, known = self.train.metric, self.new_task().score_names
@@ -131,7 +133,7 @@ class _Work:
     loaded: Loaded
     encoded: dict[str, Encoded]
     canaries: Plan | None
-    swaps: Swaps | None
+    words: Words
 
 
 def prepare(config: Config, context: Context) -> Prepared:
@@ -183,8 +185,8 @@ def _start(config: Config, context: Context, prepared: Prepared) -> _Work:
         context.tell(f"  {part.cut.told(split)}")
     if plan is not None:
         context.tell(f"  {planted_told(plan, task, prepared.mask, 'training rows')}")
-    swaps = exchanges(config.train, prepared, loaded.tokenizer)
-    return _Work(config, context, prepared, task, loaded, encoded, plan, swaps)
+    words = words_for(config.train, prepared, encoded["train"].examples, loaded.model, loaded.tokenizer)
+    return _Work(config, context, prepared, task, loaded, encoded, plan, words)
 
 
 def _canaries(config: Config, context: Context, task: Task, prepared: Prepared, loaded: Loaded) -> Plan | None:
@@ -286,7 +288,7 @@ def _job(work: _Work) -> Job:
         examples=work.encoded["train"].examples,
         splits=splits,
         watched="validation" if "validation" in splits else None,
-        swaps=work.swaps,
+        words=work.words,
         kept=_kept(work, work.task),
     )
 

@@ -25,7 +25,6 @@ from sixfold.models.load import Loaded
 from sixfold.score.subject import Subject
 from sixfold.stages.attacked import Bench, Measured, attacks_by_name, seconds_of, with_weights
 from sixfold.stages.context import Context
-from sixfold.stages.exchanges import exchanges
 from sixfold.stages.further import Adversarial, Augmented, Further, Maker, augmenter
 from sixfold.stages.harden_config import Config, trained_with
 from sixfold.stages.harden_inputs import Prepared, prepare
@@ -42,11 +41,12 @@ from sixfold.stages.labelled import (
 from sixfold.stages.rows import Prepared as Rows
 from sixfold.stages.training import device, training_results
 from sixfold.stages.voting import voting
+from sixfold.stages.words import words_for
 from sixfold.tasks.contract import Encoded, Task
 from sixfold.tasks.registry import settings_of
 from sixfold.text.counting import counted
 from sixfold.train import state
-from sixfold.train.swaps import Swaps
+from sixfold.train.words import Words
 
 __all__ = ["LEAVES", "VERSION", "Config", "Prepared", "job", "prepare", "run"]
 
@@ -68,7 +68,7 @@ class _Work:
     encoded: dict[str, Encoded]
     bench: Bench
     further: Further | None
-    swaps: Swaps | None
+    words: Words
 
 
 def run(config: Config, context: Context, prepared: Prepared) -> dict[str, Any] | None:
@@ -107,8 +107,8 @@ def _start(config: Config, context: Context, prepared: Prepared) -> _Work:
         context.tell(f"  {part.cut.told(split)}")
     bench = _bench(config, context, prepared, [built[name] for name in prepared.attacks], encoder)
     further = _further(config, context, rows, subject, examples["train"].examples, built)
-    swaps = exchanges(config.train, rows, subject.tokenizer)
-    return _Work(config, context, prepared, loaded, subject, examples, bench, further, swaps)
+    words = words_for(config.train, rows, examples["train"].examples, loaded.model, subject.tokenizer)
+    return _Work(config, context, prepared, loaded, subject, examples, bench, further, words)
 
 
 def _bench(
@@ -179,7 +179,7 @@ def _job(work: _Work) -> Job:
         # The best score on rows as they are would choose the weights that have changed least.
         watched="validation" if chosen and "validation" in splits else None,
         renew=work.further,
-        swaps=work.swaps,
+        words=work.words,
         kept=_kept(work, task),
         besides=lambda enough: _attacking(work, enough),
     )

@@ -28,7 +28,7 @@ ATTACKED = {
     ("token_classification", "zh"): ("zh-deepwordbug", "zh-pwws", "zh-textbugger"),
 }
 """Attacks unless others are named, by task and language. Names and places are what a tagger looks for: they stay."""
-_DIALS = ("adversarial", "noise", "mixup", "mask_share")
+_DIALS = ("adversarial", "r_drop", "noise", "mixup", "mask_share", "synonym_encoding")
 _NAMING = {"number", "contraction", "person-name", "place-name", "zh-person-name", "zh-place-name"}
 _WORDING = {"eda", "synonym", "neighbour", "inflection", "delete-word", "zh-synonym", *CONTEXTUAL}
 _NEITHER = {"aeda", "distractor"}
@@ -148,7 +148,7 @@ def trained_on(config: Config, attack: str) -> Literal["yes", "its kind", "no"]:
     if config.augment is not None and config.augment.method not in _NEITHER:
         method = config.augment.method
         learnt.add(NAMES if method in _NAMING else WORDS if method in _WORDING else SPELLING)
-    if config.train.exchanges_words:
+    if config.train.of_words:
         learnt.add(WORDS)
     return "its kind" if learnt & _parts(ATTACKS[attack].changes) else "no"
 
@@ -171,7 +171,14 @@ def trained_with(config: Config) -> list[str]:
         found.append("words exchanged for those that raise the loss most (hotflip)")
     elif train.adversarial is not None:
         found.append(f"perturbed word embeddings ({train.adversarial.method})")
-    dials = {"noise": "noise on word embeddings", "mixup": "texts mixed in pairs", "mask_share": "hidden tokens"}
+    if train.synonym_encoding:
+        found.append("near words that share one embedding (synonym encoding)")
+    dials = {
+        "r_drop": "two passes with different dropout that must agree",
+        "noise": "noise on word embeddings",
+        "mixup": "texts mixed in pairs",
+        "mask_share": "hidden tokens",
+    }
     if config.votes is not None:
         found.append(f"{config.votes:,} copies of a text that vote, which the attacks afterwards were made on")
     return found + [f"{what} ({key}: {getattr(train, key):g})" for key, what in dials.items() if getattr(train, key)]

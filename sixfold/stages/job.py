@@ -22,8 +22,8 @@ from sixfold.train.events import Event, Stopped
 from sixfold.train.loop import fit
 from sixfold.train.optimiser import precision
 from sixfold.train.renewed import Renew
-from sixfold.train.swaps import Swaps
 from sixfold.train.tracking import tracked
+from sixfold.train.words import NONE, Words
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Job:
         train: the dials, with what the stage has derived.
         groups: examples that go into one step (``train.loop.fit``).
         renew: makes further examples for each epoch; a plan has given ones in their place.
-        swaps: words that may stand for others, where the dials ask for them.
+        words: what the dials ask to be told of words.
         splits: what is measured on after training, by name.
         watched: the split that decides which weights are the best; None without one.
         kept: what the checkpoint keeps in its configuration, for the stages after it.
@@ -70,7 +70,7 @@ class Job:
     watched: str | None
     groups: Ragged | None = None
     renew: Renew | None = None
-    swaps: Swaps | None = None
+    words: Words = NONE
     kept: Mapping[str, Any] = field(default_factory=dict)
     ending: Callable[[], object] = field(default=lambda: None)
     besides: Callable[[float], tuple[float, float]] = field(default=lambda enough: (0.0, 0.0))
@@ -114,6 +114,6 @@ def training(job: Job, context: Context) -> Iterator[Event]:
         evaluate=None if split is None else evaluate,
         stop=context.stop,
         mask=job.mask,
-        swaps=job.swaps,
+        words=job.words,
         renew=job.renew,
     )

@@ -149,8 +149,8 @@ class Config(_Strict):
         if idle:
             raise ValueError(f"{', '.join(idle)} would do nothing with {self.objective}: leave it out")
         derived = self.is_new and "optimiser" not in self.train.model_fields_set
-        if self.train.exchanges_words:
-            raise ValueError("hotflip (train.adversarial) is for classifiers: take freelb, or leave it out")
+        if words := self.train.of_words:
+            raise ValueError(f"{words}: for classifiers; leave it out, or take freelb")
         if self.train.muon_rate is not None and self.train.optimiser != "muon" and not derived:
             raise ValueError("muon_rate (train.muon_rate) is for optimiser: muon")
         metric, known = self.train.metric, self.new_task().score_names

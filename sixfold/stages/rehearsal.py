@@ -147,7 +147,7 @@ def rehearse(
         seconds=seconds,
         mark=memory.mark,
         mask=job.mask,
-        swaps=job.swaps,
+        words=job.words,
     )
     state = _bytes(context.training, "state-*/*")
     log = _bytes(context.training, "events.jsonl") + _bytes(context.training, "tensorboard/*")

@@ -22,8 +22,8 @@ from sixfold.train.config import TrainConfig
 from sixfold.train.events import Choice, Saved, Started, Step
 from sixfold.train.loop import Evaluate, fit
 from sixfold.train.optimiser import learning_rate, micro_tokens
-from sixfold.train.swaps import Swaps
 from sixfold.train.tracking import tracked
+from sixfold.train.words import NONE, Words
 
 LOOKED = 20_000
 """Steps of the run among which the largest micro-batch is looked for: a second's work."""
@@ -93,19 +93,19 @@ def calibrate(
     seconds: float,
     mark: Callable[[str], None] = lambda phase: None,
     mask: MaskToken | None = None,
-    swaps: Swaps | None = None,
+    words: Words = NONE,
 ) -> Calibrated:
     """Train for ``seconds``, first on the step of the whole run that holds its largest micro-batch.
 
     The model is not what it was afterwards.
 
     Args:
-        model, task, examples, config, seed, groups, mask, swaps: as ``fit`` would get them.
+        model, task, examples, config, seed, groups, mask, words: as ``fit`` would get them.
         folder: gets what a run keeps beside its states, and a state if the whole run would write one.
         evaluate: called after a few steps and again and again; only its first call should take long.
         mark: told ``training`` when the last step is done and ``saving`` when a state is written.
     """
-    whole, some = _whole(model, task, examples, config, seed, groups, mask, swaps)
+    whole, some = _whole(model, task, examples, config, seed, groups, mask, words)
     stopping = False
     taken: list[tuple[int, float]] = []
     begin = save = 0.0
@@ -122,7 +122,7 @@ def calibrate(
         evaluate=evaluate,
         stop=lambda: stopping,
         mask=mask,
-        swaps=swaps,
+        words=words,
     )
     with closing(run), closing(tracked(run, folder)) as events:  # type: ignore[type-var]
         for event in events:
@@ -168,10 +168,10 @@ def _whole(
     seed: int,
     groups: Ragged | None,
     mask: MaskToken | None,
-    swaps: Swaps | None,
+    words: Words,
 ) -> tuple[Whole, list[Indices]]:
     """What the run consists of, and some of its steps: first the one with the largest micro-batch."""
-    with closing(fit(model, task, examples, config, seed=seed, groups=groups, mask=mask, swaps=swaps)) as run:  # type: ignore[type-var]
+    with closing(fit(model, task, examples, config, seed=seed, groups=groups, mask=mask, words=words)) as run:  # type: ignore[type-var]
         started = next(run)
     assert isinstance(started, Started)
     packed = can_pack(model)

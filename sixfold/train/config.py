@@ -105,6 +105,10 @@ class TrainConfig(BaseModel):
     mask_share: float = Field(
         0.0, ge=0, lt=1, description="RanMASK: share of a text's tokens that is hidden each time it is seen."
     )
+    synonym_encoding: bool = Field(
+        False,
+        description="Classification, entities: near words share one embedding: exchanged, they change nothing.",
+    )
     train_base: bool = Field(True, description="false: the base is frozen and only the head learns.")
     evaluations: PositiveFloat = Field(1.0, description="Evaluations on the validation split an epoch.")
     metric: str | None = Field(None, description="The validation score that decides. Left out: the task's own.")
@@ -126,9 +130,18 @@ class TrainConfig(BaseModel):
         others = [key for key in ("adversarial", "r_drop") if getattr(self, key)]
         if self.mixup and others:
             raise ValueError(f"mixup does not go together with {' and '.join(others)}: each needs texts by themselves")
+        if self.synonym_encoding and not self.train_base:
+            raise ValueError("synonym_encoding changes the base's word embedding, and train_base: false freezes it")
         return self
 
     @property
     def exchanges_words(self) -> bool:
-        """Whether training must be told which words may stand for which."""
+        """Whether training must be told which words may be exchanged."""
         return self.adversarial is not None and self.adversarial.method == "hotflip"
+
+    @property
+    def of_words(self) -> str:
+        """The dials that must be told of words, for a stage that knows none; empty without one."""
+        hotflip = ["hotflip (train.adversarial)"] if self.exchanges_words else []
+        sharing = ["synonym_encoding (train.synonym_encoding)"] if self.synonym_encoding else []
+        return " and ".join(hotflip + sharing)

@@ -27,8 +27,8 @@ from sixfold.train.events import Choice
 from sixfold.train.gradients import Gradients, Position, draws
 from sixfold.train.optimiser import build, optimiser
 from sixfold.train.ranks import KIND, PENALTY, Ranks, adaptive
-from sixfold.train.swaps import Swaps
 from sixfold.train.vocabulary import UsedRows, tied, used_ids
+from sixfold.train.words import NONE, Words
 
 USED_ROWS = "embeddings.used_rows"
 """The name of the embedding's used rows among the weights of a saved state."""
@@ -155,7 +155,7 @@ class Alone:
         rate: float,
         autocast: bool,
         mask: MaskToken | None = None,
-        swaps: Swaps | None = None,
+        words: Words = NONE,
         renewed: bool = False,
         steps: int = 1,
     ) -> None:
@@ -169,17 +169,7 @@ class Alone:
         self.device = next(model.parameters()).device
         self.choices: list[Choice] = []
         self._changes = ExitStack()
-        self._rows: UsedRows | None = None
-        # What a later epoch brings may hold any token, so then the whole table learns.
-        added = [*(() if mask is None else (mask.id,)), *(() if swaps is None else swaps.ids())]
-        used = None if renewed else trained_rows(model, task, examples, added)
-        if used is not None:
-            self._rows = UsedRows(model.get_input_embeddings(), used)
-            self._changes.callback(self._rows.release)
-            whole = self._rows.table.num_embeddings
-            others = "in no training example" if swaps is None else "in no training example and no exchange"
-            reason = f"of {whole:,}; the others occur {others}"
-            self.choices.append(Choice("embedding rows", len(used), reason))
+        self._rows = self._rows_that_learn(words, renewed)
         self.parameters = learning(model)
         if self._rows is not None:
             self.parameters[USED_ROWS] = self._rows.weight
@@ -187,13 +177,32 @@ class Alone:
         self.optimisers = build(model, self.parameters, config, rate)
         if self.device.type == "cpu":
             self._changes.enter_context(byte_dropout_in(model))
-        self._gradients = Gradients(model, task, config, list(self.parameters.values()), swaps)
+        self._gradients = Gradients(model, task, config, list(self.parameters.values()), words.swaps)
         self._changes.callback(self._gradients.release)
         self.choices += self._gradients.choices
         layers = adaptive(model)
         self._ranks = Ranks(layers, steps) if layers else None
         if self._ranks is not None:
             self.choices.append(self._ranks.choice)
+
+    def _rows_that_learn(self, words: Words, renewed: bool) -> UsedRows | None:
+        """Which rows of the word embedding learn, where that is not the whole table as it is."""
+        table, swaps, sharing = self.model.get_input_embeddings(), words.swaps, words.sharing
+        added = [*(() if self.mask is None else (self.mask.id,)), *(() if swaps is None else swaps.ids())]
+        used = trained_rows(self.model, self.task, self.examples, added)
+        assert used is not None or sharing is None, "words cannot share a row of a table that is frozen or writes too"
+        if used is None or (renewed and sharing is None):
+            return None
+        others = "in no training example" if swaps is None else "in no training example and no exchange"
+        if renewed:  # what a later epoch brings may hold any token
+            used, others = torch.arange(table.num_embeddings, device=used.device), "nowhere"
+        rows = UsedRows(table, used, sharing)
+        self._changes.callback(rows.release)
+        reason = f"of {table.num_embeddings:,}; the others occur {others}"
+        if sharing is not None:
+            reason = f"for {len(rows.used):,} {reason}; {int(sharing.shared.sum()):,} share one with another word"
+        self.choices.append(Choice("embedding rows", len(rows.weight), reason))
+        return rows
 
     @property
     def settled(self) -> bool:

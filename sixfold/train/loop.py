@@ -36,7 +36,7 @@ from sixfold.train.many import Many
 from sixfold.train.optimiser import epochs, learning_rate, micro_tokens, precision, products
 from sixfold.train.renewed import Renew, RenewedExamples
 from sixfold.train.schedule import factor
-from sixfold.train.swaps import Swaps
+from sixfold.train.words import NONE, Words
 
 Evaluate = Callable[[nn.Module], dict[str, float]]
 
@@ -189,7 +189,7 @@ def _start(
     groups: Ragged | None,
     folder: Path | None,
     mask: MaskToken | None,
-    swaps: Swaps | None,
+    words: Words,
     renew: Renew | None,
 ) -> tuple[_Run, list[Choice]]:
     """Decide what the machine decides, and put the run together."""
@@ -216,7 +216,7 @@ def _start(
     group = processes.current()
     learner: Learner
     if group is None:
-        learner = Alone(model, task, examples, config, mask=mask, swaps=swaps, steps=total, **parts)
+        learner = Alone(model, task, examples, config, mask=mask, words=words, steps=total, **parts)
     else:
         learner = Many(group, model, task, examples, config, folder=folder, **parts)
     choices = [
@@ -256,7 +256,7 @@ def fit(
     evaluate: Evaluate | None = None,
     stop: Callable[[], bool] = lambda: False,
     mask: MaskToken | None = None,
-    swaps: Swaps | None = None,
+    words: Words = NONE,
     renew: Renew | None = None,
 ) -> Iterator[Event]:
     """Train ``model`` in place; the best weights are in it when the last event has been taken.
@@ -272,7 +272,7 @@ def fit(
         evaluate: scores of the model (in evaluation mode, no gradients) on the validation split.
         stop: asked after every step; True saves the state and ends the run (Ctrl-C).
         mask: what a masked token becomes; needed with ``config.mask_share``.
-        swaps: which words may stand for which; needed with hotflip.
+        words: which words may stand for which; needed with hotflip and with ``synonym_encoding``.
         renew: makes examples that an epoch learns from beside those given (``renewed.py``). Not with ``groups``.
 
     Raises:
@@ -289,7 +289,7 @@ def fit(
     assert mask is not None or not config.mask_share, "mask_share needs a mask token"
     with ExitStack() as stack:
         run, choices = _start(
-            model, task, examples, config, seed, groups, folder, mask if config.mask_share else None, swaps, renew
+            model, task, examples, config, seed, groups, folder, mask if config.mask_share else None, words, renew
         )
         stack.callback(run.learner.release)
         if run.device.type == "cpu":

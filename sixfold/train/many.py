@@ -32,7 +32,7 @@ from sixfold.train.ranks import adaptive
 from sixfold.train.sharded import Blueprint, Sharded
 from sixfold.train.torchrun import started
 
-_ALONE = ("adversarial", "noise", "mixup", "mask_share")
+_ALONE = ("adversarial", "noise", "mixup", "mask_share", "synonym_encoding")
 """Dials that change what is computed of a micro-batch: only a process that has all of a step's does that alike."""
 
 

@@ -3,6 +3,8 @@
 A word piece that no training example holds gets no gradient. With AdamW and no weight decay on embeddings its row
 never moves, so leaving it out of the optimiser gives the same weights, bit for bit, at none of the cost: an encoder
 of 22 million parameters has 12 million of them in this table, and a text of ten thousand words touches a third.
+
+Where words share an embedding (``sharing.py``), the rows of those that do are one row here.
 """
 
 from __future__ import annotations
@@ -16,6 +18,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import embedding
 
+from sixfold.train.sharing import Sharing
+
 CHUNK = 2**22
 """Tokens looked at at once."""
 
@@ -27,12 +31,26 @@ class UsedRows:
     full table, which ``write_back`` brings up to date.
     """
 
-    def __init__(self, table: nn.Embedding, used: Tensor) -> None:
+    def __init__(self, table: nn.Embedding, used: Tensor, sharing: Sharing | None = None) -> None:
+        """
+        Args:
+            used: [used] ids that occur, in order.
+            sharing: tokens that share a row are brought to their mean.
+        """
         self.table = table
-        self.used = used
-        lookup = torch.full((table.num_embeddings,), -1, dtype=torch.int64, device=table.weight.device)
-        lookup[used] = torch.arange(len(used), device=lookup.device)
-        self.weight = nn.Parameter(table.weight.detach()[used].clone())
+        rows, device = table.weight.detach(), table.weight.device
+        if sharing is None:
+            self.used, self._place = used, torch.arange(len(used), device=device)
+            start = rows[used].clone()
+        else:
+            members, place = sharing.members(used.cpu())
+            start = sharing.means(rows, members, place)
+            self.used, self._place = members.to(device), place.to(device)
+        lookup = torch.full((table.num_embeddings,), -1, dtype=torch.int64, device=device)
+        lookup[self.used] = self._place
+        self.weight = nn.Parameter(start)
+        if sharing is not None:
+            self.write_back()
         self._required = table.weight.requires_grad
         table.weight.requires_grad_(False)
         padding = None
@@ -49,12 +67,12 @@ class UsedRows:
     def write_back(self) -> None:
         """Copy the trained rows into the full table."""
         with torch.no_grad():
-            self.table.weight[self.used] = self.weight
+            self.table.weight[self.used] = self.weight[self._place]
 
     def read_again(self) -> None:
         """Take the rows from the full table, after weights were loaded into it."""
         with torch.no_grad():
-            self.weight.copy_(self.table.weight[self.used])
+            self.weight[self._place] = self.table.weight[self.used]
 
     def release(self) -> None:
         """Write back and leave the table as it was found."""

@@ -155,8 +155,8 @@ class Config(_Strict):
         _refuse_alike([*self.domains, *self.zero_shot])
         if len(self.strategies) != len(set(self.strategies)):
             raise ValueError("a strategy stands there twice")
-        if self.train.exchanges_words:
-            raise ValueError("hotflip (train.adversarial) is for finetune and harden: take freelb here")
+        if words := self.train.of_words:
+            raise ValueError(f"{words}: for finetune and harden; leave it out, or take freelb")
         if len(self.domains) < 2 and set(self.strategies) - {"separate", "adapters"}:
             raise ValueError("with one domain there is nothing to mix and no order: leave separate and adapters")
         if self.labels == "own":
