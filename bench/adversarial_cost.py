@@ -28,15 +28,14 @@ from sixfold.data.examples import Examples
 from sixfold.models import load
 from sixfold.models.forward import can_pack
 from sixfold.models.heap import heap_kept
-from sixfold.stages.exchanges import swaps_of
 from sixfold.stages.rows import DataConfig, prepare_rows
+from sixfold.stages.words import words_for
 from sixfold.tasks.masking import MaskToken
 from sixfold.tasks.text_classification import TextClassification
 from sixfold.train.adversarial import work
 from sixfold.train.config import TrainConfig
 from sixfold.train.learner import Alone
 from sixfold.train.optimiser import learning_rate, micro_tokens
-from sixfold.train.swaps import Swaps
 from sixfold.train.words import Words
 
 PLAIN = "plain"
@@ -52,6 +51,7 @@ DIALS: dict[str, dict[str, Any]] = {
     "freelb, 3 passes": {"adversarial": {"method": "freelb", "steps": 3}},
     "hotflip": {"adversarial": {"method": "hotflip"}},
     "hotflip, 2 gradients": {"adversarial": {"method": "hotflip", "steps": 2}},
+    "synonym_encoding": {"synonym_encoding": True},
 }
 
 
@@ -64,7 +64,8 @@ def seconds(args: argparse.Namespace, stack: ExitStack) -> tuple[dict[str, list[
     task = task.learn(rows)
     loaded = load(args.base, task.head(), seed=args.seed, attention_dropout=0.0, new_head=True)
     examples = task.encode(rows, loaded.tokenizer, loaded.tokenizer.model_max_length, "truncate").examples
-    words = swaps_of(rows, loaded.tokenizer, prepared.described["languages"]["train"])
+    every = TrainConfig(**DIALS["hotflip"], **DIALS["synonym_encoding"])
+    words = words_for(every, prepared, examples, loaded.model, loaded.tokenizer)
     needs = Needs(MaskToken.of(loaded.tokenizer), words)
     learners = {
         name: learner(copy.deepcopy(loaded.model).train(), task, examples, needs, args, dials)
@@ -94,7 +95,7 @@ class Needs(NamedTuple):
     """What some dials need of the tokenizer and of the rows."""
 
     mask: MaskToken
-    swaps: Swaps
+    words: Words
 
 
 def learner(
@@ -103,8 +104,10 @@ def learner(
     config = TrainConfig(batch=args.batch, precision="bf16" if args.bf16 else "fp32", **dials)
     rate = float(learning_rate(model, config).value)  # type: ignore[arg-type]
     mask = needs.mask if config.mask_share else None
-    swaps = needs.swaps if config.exchanges_words else None
-    return Alone(model, task, examples, config, rate=rate, autocast=args.bf16, mask=mask, words=Words(swaps))
+    words = Words(
+        needs.words.swaps if config.exchanges_words else None, needs.words.sharing if config.synonym_encoding else None
+    )
+    return Alone(model, task, examples, config, rate=rate, autocast=args.bf16, mask=mask, words=words)
 
 
 def timed(one: Alone, micro: list[Indices], position: tuple[int, int, int]) -> float:

@@ -106,6 +106,9 @@ def ways(name: str) -> dict[str, dict[str, Any]]:
         **exchanged,
         "synonym encoding": {"train": encoding},
         "synonym encoding + hotflip": {"train": {**encoding, "adversarial": {"method": "hotflip"}}},
+        "synonym encoding + hotflip + fgm": {
+            "train": {**encoding, "adversarial": {"method": "hotflip", "epsilon": 0.3}}
+        },
         "synonym encoding + freelb": {"train": {**encoding, **freelb}},
         "r-drop": {"train": {"r_drop": 1.0}},
         "neftune": {"train": {"noise": 5.0}},

@@ -98,6 +98,17 @@ def test_words_in_entities_stay(wordpiece: Any) -> None:
     assert groups_of(wordpiece, rows, ["great good", "film"], en=1.0) == {"good": {"poor"}, "film": {"book"}}
 
 
+def test_near_words_that_speak_for_other_labels_stay_apart(wordpiece: Any) -> None:
+    texts = ["good"] * 20 + ["poor"] * 20 + ["great"]
+    labels = np.array([0] * 20 + [1] * 20 + [1])
+    ids = wordpiece(texts, add_special_tokens=False)["input_ids"]
+    examples = Examples({"input_ids": Ragged.of(ids), "label": labels})
+    rows = datasets.Dataset.from_dict({"text": texts})
+    made = sharing_of(rows, examples, wordpiece, {"en": 1.0}, len(wordpiece))
+    good, poor, great = (wordpiece.convert_tokens_to_ids(word) for word in ("good", "poor", "great"))
+    assert made.codes[[good, poor, great]].tolist() == [good, poor, good]
+
+
 def test_a_tokenizer_that_counts_the_blank_has_a_word_twice(tmp_path: Path) -> None:
     tokenizer = AutoTokenizer.from_pretrained(tiny_decoder(tmp_path))
     tokenizer.add_tokens(["film", " film", "book", " book"])

@@ -2,7 +2,8 @@
 
 As in the paper, words choose in the order in which they are frequent: each takes the words that may stand for it
 (``word_lists.py``) and are not taken yet, and words that have been taken take none, so that no chain of small steps
-makes opposites one. Only words that are one token each can share a row. Of Chinese those of one character stay: their
+makes opposites one. Unlike the paper, words beside which the training rows have unlike labels stay apart: ``death`` is
+near to ``life``. Only words that are one token each can share a row. Of Chinese those of one character stay: their
 token is a part of other words too.
 """
 
@@ -18,6 +19,7 @@ from sixfold.data.examples import Examples
 from sixfold.errors import DataError, UsageError
 from sixfold.perturb.words import is_chinese
 from sixfold.stages.exchanges import as_tokens, words_in
+from sixfold.stages.word_labels import WordLabels
 from sixfold.stages.word_lists import Others
 from sixfold.train.sharing import Sharing
 from sixfold.train.vocabulary import tied
@@ -38,7 +40,7 @@ def sharing_of(
 
     Args:
         rows: with a column ``text``, or ``words`` and ``tags``.
-        examples: the rows, encoded.
+        examples: the rows, encoded, with their labels where rows have some.
         languages: shares of the rows, by script.
         size: rows of the embedding.
 
@@ -56,7 +58,7 @@ def sharing_of(
         word[0]: [other[0] for other in some] for word, some in as_tokens(others, tokenizer).items() if len(word) == 1
     }
     counts = np.bincount(examples.ragged("input_ids").values, minlength=size)
-    codes = _codes(single, counts)
+    codes = _codes(_of_like_labels(single, WordLabels.of(examples, size)), counts)
     if not (codes != np.arange(size)).any():
         raise DataError(
             f"no word of the training rows shares an embedding with another ({DIAL}): none has a near word, each being "
@@ -75,6 +77,15 @@ def refuse(model: Any) -> None:
 
 def _too_short(word: str) -> bool:
     return is_chinese(word) and len(word) < 2
+
+
+def _of_like_labels(near: Mapping[int, list[int]], labels: WordLabels | None) -> Mapping[int, list[int]]:
+    """Without the words that speak for other labels."""
+    pairs = np.array([(word, other) for word, some in near.items() for other in some], dtype=np.int64).reshape(-1, 2)
+    if labels is None or not len(pairs):
+        return near
+    apart = set(map(tuple, pairs[labels.differ(*pairs.T)].tolist()))
+    return {word: [other for other in some if (word, other) not in apart] for word, some in near.items()}
 
 
 def _codes(near: Mapping[int, list[int]], counts: NDArray[np.int64]) -> NDArray[np.int64]:
