@@ -33,10 +33,13 @@ from sixfold.train.tracking import read
 pytestmark = pytest.mark.usefixtures("own_home")
 
 ENGLISH = {
-    "good": ["great", "never", "poor", "shiny", "the"],  # "shiny" is five pieces, "the" a word of grammar
+    "good": ["great", "never", "poor", "shiny", "the", "new"],  # "shiny" is five pieces, "the" a word of grammar
     "great": ["good", "best"],
     "best": ["great"],
     "poor": ["good"],
+    "shiny": ["good"],
+    "never": ["good"],
+    "new": ["old"],
     "film": ["book"],
     "book": ["film"],
     "hotel": [],
@@ -79,7 +82,7 @@ def groups_of(tokenizer: Any, rows: dict[str, list], texts: list[str], **languag
     return found
 
 
-def test_a_word_stands_for_those_near_it_that_are_one_token(wordpiece: Any) -> None:
+def test_a_word_stands_for_those_near_it_that_are_one_token_and_may_stand_for_it(wordpiece: Any) -> None:
     assert groups(wordpiece, ["The good hotel"], en=1.0) == {"good": {"great", "poor"}}
 
 

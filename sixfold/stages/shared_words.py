@@ -1,10 +1,10 @@
 """Which words share an embedding: near words, by their tokens (synonym encoding, ``train/sharing.py``).
 
 As in the paper, words choose in the order in which they are frequent: each takes the words that may stand for it
-(``word_lists.py``) and are not taken yet, and words that have been taken take none, so that no chain of small steps
-makes opposites one. Unlike the paper, words beside which the training rows have unlike labels stay apart: ``death`` is
-near to ``life``. Only words that are one token each can share a row. Of Chinese those of one character stay: their
-token is a part of other words too.
+(``word_lists.py``), and for which it may stand, if they are not taken yet. Words that have been taken take none, so
+that no chain of small steps makes opposites one. Unlike the paper, words beside which the training rows have unlike
+labels stay apart: ``death`` is near to ``life``. Only words that are one token each can share a row. Of Chinese those
+of one character stay: their token is a part of other words too.
 """
 
 from __future__ import annotations
@@ -50,10 +50,8 @@ def sharing_of(
     """
     found = Others.of(rows, languages, dial=DIAL, where=WHERE, hint="leave it out")
     near = {word: [] if _too_short(word) else found.to(word) for word in sorted(words_in(rows))}
-    # What stays as it is may be near to others all the same.
-    every = near.keys() | {other for some in near.values() for other in some}
-    free = {word for word in every if not _too_short(word) and found.to(word)}
-    others = {word: [other for other in some if other in free] for word, some in near.items()}
+    back = {other: frozenset(found.to(other)) for other in {other for some in near.values() for other in some}}
+    others = {word: [other for other in some if word in back[other]] for word, some in near.items()}
     single = {
         word[0]: [other[0] for other in some] for word, some in as_tokens(others, tokenizer).items() if len(word) == 1
     }
