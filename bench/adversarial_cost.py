@@ -28,8 +28,9 @@ from sixfold.data.examples import Examples
 from sixfold.models import load
 from sixfold.models.forward import can_pack
 from sixfold.models.heap import heap_kept
+from sixfold.stages.exchanges import swaps_of
 from sixfold.stages.rows import DataConfig, prepare_rows
-from sixfold.stages.words import words_for
+from sixfold.stages.shared_words import sharing_of
 from sixfold.tasks.masking import MaskToken
 from sixfold.tasks.text_classification import TextClassification
 from sixfold.train.adversarial import work
@@ -64,8 +65,10 @@ def seconds(args: argparse.Namespace, stack: ExitStack) -> tuple[dict[str, list[
     task = task.learn(rows)
     loaded = load(args.base, task.head(), seed=args.seed, attention_dropout=0.0, new_head=True)
     examples = task.encode(rows, loaded.tokenizer, loaded.tokenizer.model_max_length, "truncate").examples
-    every = TrainConfig(**DIALS["hotflip"], **DIALS["synonym_encoding"])
-    words = words_for(every, prepared, examples, loaded.model, loaded.tokenizer)
+    languages, size = prepared.described["languages"]["train"], loaded.model.get_input_embeddings().num_embeddings
+    words = Words(
+        swaps_of(rows, loaded.tokenizer, languages), sharing_of(rows, examples, loaded.tokenizer, languages, size)
+    )
     needs = Needs(MaskToken.of(loaded.tokenizer), words)
     learners = {
         name: learner(copy.deepcopy(loaded.model).train(), task, examples, needs, args, dials)

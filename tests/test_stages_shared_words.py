@@ -27,6 +27,7 @@ from sixfold.perturb.words import is_chinese, is_latin
 from sixfold.recipe import Told, parse, run
 from sixfold.stages import word_lists
 from sixfold.stages.harden_config import Config, trained_on, trained_with
+from sixfold.stages.shared_words import groups as groups_in
 from sixfold.stages.shared_words import refuse, sharing_of
 from sixfold.train.tracking import read
 
@@ -101,6 +102,14 @@ def test_words_in_entities_stay(wordpiece: Any) -> None:
     assert groups_of(wordpiece, rows, ["great good", "film"], en=1.0) == {"good": {"poor"}, "film": {"book"}}
 
 
+def test_groups_are_listed_the_frequent_ones_first_each_after_the_word_that_chose(wordpiece: Any) -> None:
+    texts = ["book good great great best", "great book"]
+    ids = wordpiece(texts, add_special_tokens=False)["input_ids"]
+    rows = datasets.Dataset.from_dict({"text": texts})
+    made = sharing_of(rows, Examples({"input_ids": Ragged.of(ids)}), wordpiece, {"en": 1.0}, len(wordpiece))
+    assert groups_in(made, wordpiece) == [["great", "good", "best"], ["book", "film"]]
+
+
 def test_near_words_that_speak_for_other_labels_stay_apart(wordpiece: Any) -> None:
     texts = ["good"] * 20 + ["poor"] * 20 + ["great"]
     labels = np.array([0] * 20 + [1] * 20 + [1])
@@ -172,6 +181,8 @@ def test_a_finetuned_checkpoint_has_equal_rows_and_is_otherwise_an_ordinary_one(
     assert not torch.equal(film, hotel)
     choices = {choice["name"]: choice for choice in read(done.stages[0].folder / "training/events.jsonl")[0]["choices"]}
     assert "share one with another word" in choices["embedding rows"]["reason"]
+    listed = (done.stages[0].folder / "shared_words.txt").read_text("utf-8").splitlines()
+    assert {frozenset(line.split()) for line in listed} >= {frozenset(["film", "book"])}
     assert "synonym_encoding" not in json.dumps(json.loads((done.checkpoint / "config.json").read_text("utf-8")))
 
 

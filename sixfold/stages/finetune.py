@@ -185,7 +185,7 @@ def _start(config: Config, context: Context, prepared: Prepared) -> _Work:
         context.tell(f"  {part.cut.told(split)}")
     if plan is not None:
         context.tell(f"  {planted_told(plan, task, prepared.mask, 'training rows')}")
-    words = words_for(config.train, prepared, encoded["train"].examples, loaded.model, loaded.tokenizer)
+    words = words_for(config.train, prepared, encoded["train"].examples, loaded.model, loaded.tokenizer, context)
     return _Work(config, context, prepared, task, loaded, encoded, plan, words)
 
 

@@ -107,7 +107,7 @@ def _start(config: Config, context: Context, prepared: Prepared) -> _Work:
         context.tell(f"  {part.cut.told(split)}")
     bench = _bench(config, context, prepared, [built[name] for name in prepared.attacks], encoder)
     further = _further(config, context, rows, subject, examples["train"].examples, built)
-    words = words_for(config.train, rows, examples["train"].examples, loaded.model, subject.tokenizer)
+    words = words_for(config.train, rows, examples["train"].examples, loaded.model, subject.tokenizer, context)
     return _Work(config, context, prepared, loaded, subject, examples, bench, further, words)
 
 

@@ -67,6 +67,17 @@ def sharing_of(
     return Sharing(torch.from_numpy(codes), torch.from_numpy(counts))
 
 
+def groups(sharing: Sharing, tokenizer: Any) -> list[list[str]]:
+    """The words of each row that several share, the one that chose them first; frequent rows first."""
+    codes, counts = sharing.codes.numpy(), sharing.counts.numpy()
+    tokens = np.flatnonzero(sharing.shared.numpy())
+    totals = np.bincount(codes, weights=counts, minlength=len(codes))
+    found: dict[int, list[str]] = {}
+    for token in sorted(tokens.tolist(), key=lambda one: (-totals[codes[one]], codes[one], one != codes[one], one)):
+        found.setdefault(int(codes[token]), []).append(tokenizer.decode([token]).strip())
+    return list(found.values())
+
+
 def refuse(model: Any) -> None:
     """Raises UsageError for a model whose words cannot share an embedding."""
     if tied(model):
