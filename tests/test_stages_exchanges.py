@@ -8,19 +8,17 @@ from typing import Any
 import datasets
 import numpy as np
 import pytest
-from linear_subject import Table
+from near_tables import by_table, know
 from tiny import tiny_decoder, tiny_encoder
 from tiny_runs import recipe_of, reviews, write_conll, write_csv
 from transformers import AutoTokenizer
 
 from sixfold.attack import importance
 from sixfold.attack.attacks import ATTACKS, WORDS, Row
-from sixfold.attack.building import GRAMMAR, MEANING, by_importance
-from sixfold.attack.changes import Exchange
+from sixfold.attack.building import by_importance
 from sixfold.errors import DataError, SixfoldError, UsageError
-from sixfold.perturb.words import is_chinese, is_latin
 from sixfold.recipe import Told, chosen, parse, run
-from sixfold.stages import finetune, word_lists
+from sixfold.stages import finetune
 from sixfold.stages.context import Context
 from sixfold.stages.exchanges import swaps_of
 from sixfold.stages.harden_config import Config, trained_on, trained_with
@@ -41,14 +39,9 @@ ENGLISH = {
 CHINESE = {"好": ["坏", "棒"], "房间": ["服务", "书"], "酒店": ["饭馆"]}
 
 
-def by_table(words: dict[str, list[str]]) -> Exchange:
-    return Exchange(Table(words), None, (GRAMMAR,), (MEANING,))
-
-
 @pytest.fixture(autouse=True)
 def tables(monkeypatch: pytest.MonkeyPatch) -> None:
-    languages = {"en": (is_latin, lambda: by_table(ENGLISH), ()), "zh": (is_chinese, lambda: by_table(CHINESE), ())}
-    monkeypatch.setattr(word_lists, "_LANGUAGES", languages)
+    know(monkeypatch, en=ENGLISH, zh=CHINESE)
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import datasets
 import numpy as np
 import pytest
 import torch
-from linear_subject import Table
+from near_tables import by_table, know
 from safetensors.torch import load_file
 from tiny import tiny_decoder, tiny_encoder
 from tiny_runs import recipe_of, reviews, write_conll, write_csv
@@ -18,14 +18,11 @@ from transformers import AutoTokenizer
 
 from sixfold.attack import importance
 from sixfold.attack.attacks import ATTACKS, WORDS, Row
-from sixfold.attack.building import GRAMMAR, MEANING, by_importance
-from sixfold.attack.changes import Exchange
+from sixfold.attack.building import by_importance
 from sixfold.data.examples import Examples, Ragged
 from sixfold.errors import DataError, SixfoldError, UsageError
 from sixfold.models import Head, load
-from sixfold.perturb.words import is_chinese, is_latin
 from sixfold.recipe import Told, parse, run
-from sixfold.stages import word_lists
 from sixfold.stages.harden_config import Config, trained_on, trained_with
 from sixfold.stages.shared_words import groups as groups_in
 from sixfold.stages.shared_words import refuse, sharing_of
@@ -50,14 +47,9 @@ ENGLISH = {
 CHINESE = {"好": ["坏", "棒"], "房间": ["服务", "书"], "服务": ["房间"]}
 
 
-def by_table(words: dict[str, list[str]]) -> Exchange:
-    return Exchange(Table(words), None, (GRAMMAR,), (MEANING,))
-
-
 @pytest.fixture(autouse=True)
 def tables(monkeypatch: pytest.MonkeyPatch) -> None:
-    languages = {"en": (is_latin, lambda: by_table(ENGLISH), ()), "zh": (is_chinese, lambda: by_table(CHINESE), ())}
-    monkeypatch.setattr(word_lists, "_LANGUAGES", languages)
+    know(monkeypatch, en=ENGLISH, zh=CHINESE)
 
 
 @pytest.fixture
