@@ -6,7 +6,8 @@
 For each seed a plain classifier is fine-tuned; every way goes on from it by the harden stage, which learns from as many
 epochs again. ``on`` is the control: the same epochs with next to nothing done. Then all are attacked on the same rows.
 The attacks and their budget stand in this file and know nothing of the ways; ``a2t-offline`` follows the gradient of
-the very model it attacks. What is done is kept in ``.bench/robustness`` and not done again.
+the very model it attacks. What is done is kept in ``.bench/robustness`` and not done again. Dials are chosen on
+``sst2_whole``: sentences of sst2's training rows, held out with every phrase of theirs.
 
 ``--votes 16`` attacks the vote of 16 copies of a text with tokens hidden (RanMASK), by which a checkpoint answers that
 a harden stage wrote with ``votes: 16``. Each question draws copies anew and costs 16 times as much: use fewer rows.
@@ -28,6 +29,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench.sides import ROOT, machine
+from bench.whole_sentences import LEAST_WORDS, held_out
 from sixfold.attack.attacks import named
 from sixfold.attack.outcome import Outcome
 from sixfold.attack.run import attack, sampled
@@ -44,8 +46,6 @@ from sixfold.tasks.masking import Voting
 
 WORK = ROOT / ".bench" / "robustness"
 BUDGET = 1_000
-LEAST_WORDS = 12
-"""Of rows that dials are chosen on: sst2's training rows are mostly scraps of sentences, its test rows whole ones."""
 WEIGHED = 256
 """Rows by which it is found whether searches may ask at a lower precision."""
 ATTACKS = {
@@ -54,6 +54,12 @@ ATTACKS = {
 }
 DATA: dict[str, dict[str, Any]] = {
     "sst2_glue": {
+        "language": "en",
+        "source": {"limit": 20_000},
+        "words": "textfooler-offline",
+        "gradient": "a2t-offline",
+    },
+    "sst2_whole": {
         "language": "en",
         "source": {"limit": 20_000},
         "words": "textfooler-offline",
@@ -128,7 +134,8 @@ def ways(name: str) -> dict[str, dict[str, Any]]:
 
 
 def source_of(name: str) -> dict[str, Any]:
-    return {"source": name, "allow": ["overlaps", "unseen"], "on_bad": "drop", **DATA[name]["source"]}
+    source = held_out(WORK) if name == "sst2_whole" else name
+    return {"source": source, "allow": ["overlaps", "unseen"], "on_bad": "drop", **DATA[name]["source"]}
 
 
 def plain(name: str, base: str, seed: int) -> Path:
@@ -179,6 +186,7 @@ def measured(
     subject = Subject.load(checkpoint)
     all_rows = prepare_rows(DataConfig(**source_of(name)), subject.task.columns, seed=0).rows[split]
     if split != "test":
+        # sst2's training rows are mostly scraps of sentences, its test rows whole ones.
         all_rows = all_rows.filter(lambda row: len(row["text"].split()) >= LEAST_WORDS)
     rows = all_rows.select([row.number for row in sampled(all_rows, subject.task, examples, 0)])
     some = subject.task.encode(
@@ -246,7 +254,7 @@ def main() -> None:
     parser.add_argument("--ways", nargs="*", help="all of them unless named")
     parser.add_argument("--attacks", nargs="*")
     parser.add_argument("--examples", type=int, default=1_000)
-    parser.add_argument("--split", default="test", help="Rows to attack; dials are chosen on validation.")
+    parser.add_argument("--split", default="test", help="Rows to attack.")
     parser.add_argument(
         "--votes", type=int, default=0, help="Copies of each text that vote; 0: the text is asked once."
     )

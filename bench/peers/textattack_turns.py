@@ -60,10 +60,14 @@ def main() -> None:
 
     import textattack
     import torch
+    from nltk.corpus.reader.wordnet import WordNetCorpusReader
     from textattack import AttackArgs, Attacker, attack_recipes
     from textattack.attack_results import SkippedAttackResult, SuccessfulAttackResult
     from textattack.models.wrappers import HuggingFaceModelWrapper
     from transformers import AutoModelForSequenceClassification, PreTrainedTokenizerFast
+
+    # Only words of other languages need the numbers of WordNet 3.0, and the files that tell them are not there.
+    WordNetCorpusReader.map_wn = lambda self, version="wordnet": None
 
     class Mended(HuggingFaceModelWrapper):
         def __call__(self, texts):
