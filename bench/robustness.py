@@ -111,6 +111,7 @@ def ways(name: str) -> dict[str, dict[str, Any]]:
         "hotflip + fgm": {"train": {"adversarial": {"method": "hotflip", "epsilon": 0.3}}},
         **exchanged,
         "synonym encoding": {"train": encoding},
+        "synonym encoding + fgm": {"train": {**encoding, "adversarial": {"method": "fgm"}}},
         "synonym encoding + hotflip": {"train": {**encoding, "adversarial": {"method": "hotflip"}}},
         "synonym encoding + hotflip + fgm": {
             "train": {**encoding, "adversarial": {"method": "hotflip", "epsilon": 0.3}}
