@@ -6,8 +6,8 @@
 For each seed a plain classifier is fine-tuned; every way goes on from it by the harden stage, which learns from as many
 epochs again. ``on`` is the control: the same epochs with next to nothing done. Then all are attacked on the same rows.
 The attacks and their budget stand in this file and know nothing of the ways; ``a2t-offline`` follows the gradient of
-the very model it attacks. What is done is kept in ``.bench/robustness`` and not done again. Dials are chosen on
-``sst2_whole``: sentences of sst2's training rows, held out with every phrase of theirs.
+the very model it attacks. What is done is kept in ``.bench/robustness`` and not done again. ``sst2_whole``
+is for choosing dials: sentences of sst2's training rows, held out with their phrases.
 
 ``--votes 16`` attacks the vote of 16 copies of a text with tokens hidden (RanMASK), by which a checkpoint answers that
 a harden stage wrote with ``votes: 16``. Each question draws copies anew and costs 16 times as much: use fewer rows.
@@ -52,19 +52,15 @@ ATTACKS = {
     "en": ("textfooler-offline", "deepwordbug", "pwws", "a2t-offline"),
     "zh": ("zh-pwws", "zh-deepwordbug", "zh-textbugger"),
 }
+SST2 = {
+    "language": "en",
+    "source": {"limit": 20_000},
+    "words": "textfooler-offline",
+    "gradient": "a2t-offline",
+}
 DATA: dict[str, dict[str, Any]] = {
-    "sst2_glue": {
-        "language": "en",
-        "source": {"limit": 20_000},
-        "words": "textfooler-offline",
-        "gradient": "a2t-offline",
-    },
-    "sst2_whole": {
-        "language": "en",
-        "source": {"limit": 20_000},
-        "words": "textfooler-offline",
-        "gradient": "a2t-offline",
-    },
+    "sst2_glue": SST2,
+    "sst2_whole": SST2,
     "ag_news": {
         "language": "en",
         "source": {"limit": 5_000},
