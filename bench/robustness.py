@@ -61,6 +61,7 @@ SST2 = {
 DATA: dict[str, dict[str, Any]] = {
     "sst2_glue": SST2,
     "sst2_whole": SST2,
+    "sst2_all": {**SST2, "source": {}},
     "ag_news": {
         "language": "en",
         "source": {"limit": 5_000},
@@ -131,7 +132,7 @@ def ways(name: str) -> dict[str, dict[str, Any]]:
 
 
 def source_of(name: str) -> dict[str, Any]:
-    source = held_out(WORK) if name == "sst2_whole" else name
+    source = {"sst2_whole": lambda: held_out(WORK), "sst2_all": lambda: "sst2_glue"}.get(name, lambda: name)()
     return {"source": source, "allow": ["overlaps", "unseen"], "on_bad": "drop", **DATA[name]["source"]}
 
 

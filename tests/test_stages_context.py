@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from sixfold.errors import StorageError, UsageError
-from sixfold.stages.context import owned, write_json
+from sixfold.stages.context import owned, unmarked, write_json
 
 HOLD = """
 import sys, time
@@ -105,3 +105,8 @@ def test_results_are_written_with_numpy_numbers_and_paths(tmp_path: Path) -> Non
     assert json.loads(path.read_text("utf-8"))["f1"] == 0.5
     assert os.listdir(path.parent) == ["results.json"]
     assert path.stat().st_mode & 0o777 == 0o600, "mistakes are shown with their texts"
+
+
+def test_a_file_keeps_what_was_told_without_the_console_s_markup() -> None:
+    told = ["[dim]note: 3 rows left out[/]", r"[yellow]the column \[b] is empty[/]", "2 rows of train dropped"]
+    assert unmarked(told) == ["note: 3 rows left out", "the column [b] is empty", "2 rows of train dropped"]

@@ -354,6 +354,13 @@ def test_dropped_rows_are_counted_in_results_and_told(tmp_path: Path, base: Path
         "  1 row of train dropped: text is empty",
         "  1 row of train dropped: label is empty",
     ]
+    lineage = json.loads((made.stage / "checkpoint" / "lineage.json").read_text(encoding="utf-8"))
+    assert lineage["data_notes"] == [
+        f"error: text is empty ({source}:62)",
+        f"error: label is empty ({source}:63)",
+        "1 row of train dropped: text is empty",
+        "1 row of train dropped: label is empty",
+    ]
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ import pytest
 from tiny_runs import reviews, write_csv
 
 from sixfold.errors import DataError, SixfoldError, UsageError
+from sixfold.stages.context import unmarked
 from sixfold.stages.rows import DataConfig, Prepared, prepare_rows
 from sixfold.tasks.text_classification import TextClassification
 
@@ -110,6 +111,12 @@ def test_a_misspelt_group_shows_the_nearest_column(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="there is no column 'custmer'") as caught:
         prepared(source, group="custmer")
     assert caught.value.nearest == "customer"
+
+
+def test_a_column_s_name_is_told_as_it_is_and_is_no_markup(tmp_path: Path) -> None:
+    rows = [{"text": row["text"], "label": row["label"], "of [/b]": row["customer"]} for row in grouped(40)]
+    found = prepared(write_csv(tmp_path / "a.csv", rows), group="of [/b]", split={"validation": 0.2})
+    assert unmarked(found.told)[-1].startswith("split by of [/b]: ")
 
 
 def test_a_group_with_the_name_of_another_column_s_role_is_refused(tmp_path: Path) -> None:

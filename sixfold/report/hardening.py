@@ -154,8 +154,9 @@ def _explained(found: Result) -> str:
 
 _TOOK = (
     "Success is of the rows that were right before and could be changed. Queries count every variant that was scored, "
-    "the text as it is included. “Old texts read rightly”: of the changed texts that fooled the model before, how many "
-    "the hardened model answers rightly as they stand."
+    "the text as it is included; the median is given. “Words”: how many of a text's words were changed. “Old texts "
+    "right”: of the changed texts that fooled the model before, how many the hardened model answers rightly as they "
+    "stand."
 )
 _SIDE_BY_SIDE = (
     "On the left the change that made the model err before training; on the right what the same attack reached "
@@ -191,36 +192,34 @@ def _curves(one: Result, end: int) -> Curves:
 
 
 def _took(found: Result) -> Table:
+    """A line for each side, since a table of as many columns as figures has no room on a page."""
     columns = (
         Column("Attack"),
         Column("Changes"),
-        *(
-            Column(f"{name}, {side}", form)  # type: ignore[arg-type]
-            for name, form in (
-                ("Success", "range"),
-                ("Queries, median", "number"),
-                ("Words changed", "percent"),
-                ("Similarity", "number"),
-            )
-            for side in SIDES
-        ),
-        Column("Old texts read rightly", "range"),
+        Column("Model"),
+        Column("Success", "range"),
+        Column("Queries", "number"),
+        Column("Words", "percent"),
+        Column("Similarity", "number"),
+        Column("Old texts right", "range"),
     )
     rows: list[tuple[Cell, ...]] = []
     for one in found["attacks"]:
-        sides = [one["summaries"][side] for side in SIDES]
-        metrics = [side["metrics"] for side in sides]
-        rows.append(
-            (
-                one["name"],
-                one["changes"],
-                *(estimate(side["success"]) for side in metrics),
-                *(side["median_queries"] for side in sides),
-                *(side["changed"]["value"] for side in metrics),
-                *(side["similarity"]["value"] for side in metrics),
-                estimate(one["old_texts"]),
+        for side in SIDES:
+            summary = one["summaries"][side]
+            metrics = summary["metrics"]
+            rows.append(
+                (
+                    one["name"],
+                    one["changes"],
+                    side,
+                    estimate(metrics["success"]),
+                    summary["median_queries"],
+                    metrics["changed"]["value"],
+                    metrics["similarity"]["value"],
+                    estimate(one["old_texts"]) if side == "after" else "",
+                )
             )
-        )
     return Table(columns, tuple(rows), "Each attack, before and after")
 
 

@@ -19,7 +19,7 @@ from sixfold.stages.auditing.config import Config
 from sixfold.stages.auditing.found import Found
 from sixfold.stages.auditing.provenance import provenance
 from sixfold.stages.checkpoints import checkpoint_of
-from sixfold.stages.context import Context, write_json
+from sixfold.stages.context import Context, unmarked, write_json
 
 __all__ = ["LEAVES", "VERSION", "Config", "Prepared", "prepare", "run"]
 
@@ -82,7 +82,7 @@ def _results(config: Config, context: Context, prepared: Prepared, found: Found)
         metrics=found.metrics,
         stage="audit",
         base=config.base or "the stage before",
-        data_notes=list(prepared.told),
+        data_notes=unmarked(prepared.told),
     )
     return {
         "stage": "audit",

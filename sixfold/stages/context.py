@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from rich.text import Text
+
 from sixfold.errors import UsageError
 from sixfold.fetch.folders import PRIVATE, held, write_text
 from sixfold.train.events import Event
@@ -83,6 +85,11 @@ def owned(folder: Path) -> Iterator[None]:
                 hint="wait until it ends, or stop it; or give this run another name",
             )
         yield
+
+
+def unmarked(told: Iterable[str]) -> list[str]:
+    """Lines for a person as a file keeps them: without the console's markup."""
+    return [Text.from_markup(line).plain for line in told]
 
 
 def write_json(path: Path, content: Any) -> None:

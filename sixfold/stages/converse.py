@@ -16,7 +16,7 @@ from sixfold.models.adapters import Lora
 from sixfold.models.load import Loaded
 from sixfold.models.resolve import resolve
 from sixfold.score.scorer import Scorer
-from sixfold.stages.context import Context
+from sixfold.stages.context import Context, unmarked
 from sixfold.stages.converse_config import Config
 from sixfold.stages.conversing.evaluation import evaluated
 from sixfold.stages.conversing.samples import answered
@@ -250,7 +250,7 @@ def _finish(work: _Work, before: dict[str, Any]) -> dict[str, Any]:
         metrics=metrics,
         stage="converse",
         base=work.config.base or "the stage before",
-        data_notes=list(work.rows.told),
+        data_notes=unmarked(work.rows.told),
     )
     masked = _masked(work, after["evaluations"])
     samples = _side_by_side(before["samples"], after["samples"])

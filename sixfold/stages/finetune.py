@@ -14,7 +14,7 @@ from sixfold.models.load import Loaded
 from sixfold.models.shapes import forgets_case, has_types, widen
 from sixfold.safety.canaries import Plan
 from sixfold.score.scorer import Scorer
-from sixfold.stages.context import NAME, Context
+from sixfold.stages.context import NAME, Context, unmarked
 from sixfold.stages.job import Job, Split, trained
 from sixfold.stages.labelled import (
     data_results,
@@ -327,7 +327,7 @@ def _finish(work: _Work) -> dict[str, Any]:
         metrics={split: result["metrics"] for split, result in done.evaluations.items()},
         stage="finetune",
         base=work.config.base or ("scratch" if work.config.scratch else "the stage before"),
-        data_notes=list(work.rows.told),
+        data_notes=unmarked(work.rows.told),
         **({} if work.canaries is None else {"canaries": work.canaries.to_dict()}),
     )
     save(model, work.loaded.tokenizer, context.checkpoint, history, extra_config=_kept(work, done.task))

@@ -24,7 +24,7 @@ from sixfold.models import lineage, load, save
 from sixfold.models.load import Loaded
 from sixfold.score.subject import Subject
 from sixfold.stages.attacked import Bench, Measured, attacks_by_name, seconds_of, with_weights
-from sixfold.stages.context import Context
+from sixfold.stages.context import Context, unmarked
 from sixfold.stages.further import Adversarial, Augmented, Further, Maker, augmenter
 from sixfold.stages.harden_config import Config, trained_with
 from sixfold.stages.harden_inputs import Prepared, prepare
@@ -255,7 +255,7 @@ def _finish(work: _Work, before: Measured) -> dict[str, Any]:
         robustness=robustness(found),
         stage="harden",
         base=config.base or "the stage before",
-        data_notes=list(prepared.rows.told),
+        data_notes=unmarked(prepared.rows.told),
     )
     if refused is None:
         kept = _kept(work, after.clean.task)

@@ -24,7 +24,7 @@ from sixfold.models.tokenizer_training import measure, train_tokenizer
 from sixfold.safety.canaries import Plan
 from sixfold.safety.planting import plant
 from sixfold.score.scorer import Scorer
-from sixfold.stages.context import Context
+from sixfold.stages.context import Context, unmarked
 from sixfold.stages.corpora import read_corpus
 from sixfold.stages.job import Job, Split, trained
 from sixfold.stages.masked import Mask, RowMask, masked, masked_corpus
@@ -387,7 +387,7 @@ def _finish(work: _Work, prepared: Prepared, before: dict[str, Any] | None) -> d
         metrics={split: result["metrics"] for split, result in evaluations.items()},
         stage="pretrain",
         base=f"a new {config.model.size} {config.kind}" if config.is_new else str(_base(config, context)),
-        data_notes=list(work.corpus.told),
+        data_notes=unmarked(work.corpus.told),
         **({} if work.canaries is None else {"canaries": work.canaries.to_dict()}),
     )
     most = work.limit if work.longer is None else work.longer.after

@@ -144,7 +144,7 @@ def prepare_rows(config: DataConfig, columns: Sequence[Column], *, seed: int, ke
     elif group:
         told += _shared(rows, inputs, group, allowed="overlaps" in config.allow)
     if group:
-        told.append(f"split by {config.group}: {_groups(rows, group)}")
+        told.append(f"split by {escape(str(config.group))}: {_groups(rows, group)}")
         rows = rows if group in (*checked.mapping, *keep) else rows.remove_columns(group)
     if config.limit is not None and config.limit < len(rows["train"]):
         told.append(f"training on {config.limit:,} of {counted(len(rows['train']), 'row')} (limit)")
@@ -156,7 +156,7 @@ def prepare_rows(config: DataConfig, columns: Sequence[Column], *, seed: int, ke
     roles = [column.role for column in columns if column.role in checked.mapping]
     digests = {name: partition.digest(split, roles) for name, split in rows.items()}
     for name, faults in applied.dropped.items():
-        told += [f"{counted(count, 'row')} of {name} dropped: {what}" for what, count in faults.items()]
+        told += [f"{counted(count, 'row')} of {name} dropped: {escape(what)}" for what, count in faults.items()]
     return Prepared(
         rows=rows,
         keys={name: [key.hex() for key in partition.keys(split, inputs)] for name, split in rows.items()},

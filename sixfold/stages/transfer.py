@@ -21,7 +21,7 @@ from sixfold.models.adapters.beside import new_folder
 from sixfold.models.tokenizer import lone_tokenizer
 from sixfold.stages.auditing.figures import headline
 from sixfold.stages.checkpoints import checkpoint_of
-from sixfold.stages.context import Context, write_json
+from sixfold.stages.context import Context, unmarked, write_json
 from sixfold.stages.labelled import encoded, limit_of
 from sixfold.stages.transferring import domains as by_domain
 from sixfold.stages.transferring import few, matrix, routing
@@ -173,7 +173,7 @@ def _history(work: Work, metrics: Mapping[str, Any]) -> Result:
         stage="transfer",
         base=work.config.base or "the stage before",
         strategy=work.config.kept,
-        data_notes=list(work.domains.told),
+        data_notes=unmarked(work.domains.told),
     )
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from rich.markup import escape
+
 from sixfold.data.examples import Examples
 from sixfold.fetch.folders import PRIVATE, write_text
 from sixfold.stages.context import Context
@@ -34,5 +36,6 @@ def words_for(
     sharing = sharing_of(given, examples, tokenizer, languages, size)
     found = groups(sharing, tokenizer)
     write_text(context.folder / LISTED, "".join(f"{' '.join(words)}\n" for words in found), mode=PRIVATE, parents=True)
-    context.tell(f"  {counted(len(found), 'group')} of near words share an embedding each: {context.folder / LISTED}")
+    where = escape(str(context.folder / LISTED))
+    context.tell(f"  {counted(len(found), 'group')} of near words share an embedding each: {where}")
     return Words(swaps, sharing)

@@ -14,7 +14,7 @@ from sixfold.models import adapters, lineage, load, save
 from sixfold.models.load import Loaded
 from sixfold.score.scorer import Scorer
 from sixfold.stages.auditing.figures import headline
-from sixfold.stages.context import PART, Context, write_json
+from sixfold.stages.context import PART, Context, unmarked, write_json
 from sixfold.stages.job import Job, Split, trained
 from sixfold.stages.training import device, quicker, training_results
 from sixfold.stages.transferring.config import Config
@@ -221,7 +221,7 @@ def _leave(work: Work, part: Part, task: Task, loaded: Loaded, adapter: adapters
         stage="transfer",
         base=config.base or "the stage before",
         strategy=part.strategy,
-        data_notes=list(work.domains.told),
+        data_notes=unmarked(work.domains.told),
     )
     save(loaded.model, loaded.tokenizer, folder / CHECKPOINT, history, extra_config=work.kept(task, domain))
 
