@@ -7,7 +7,8 @@ For each seed a plain classifier is fine-tuned; every way goes on from it by the
 epochs again. ``on`` is the control: the same epochs with next to nothing done. Then all are attacked on the same rows.
 The attacks and their budget stand in this file and know nothing of the ways; ``a2t-offline`` follows the gradient of
 the very model it attacks. What is done is kept in ``.bench/robustness`` and not done again. ``sst2_whole``
-is for choosing dials: sentences of sst2's training rows, held out with their phrases.
+is for choosing dials: sentences of sst2's training rows, held out with their phrases. ``sst2_all`` is sst2
+with every training row in place of 20,000.
 
 ``--votes 16`` attacks the vote of 16 copies of a text with tokens hidden (RanMASK), by which a checkpoint answers that
 a harden stage wrote with ``votes: 16``. Each question draws copies anew and costs 16 times as much: use fewer rows.
@@ -114,6 +115,7 @@ def ways(name: str) -> dict[str, dict[str, Any]]:
             "train": {**encoding, "adversarial": {"method": "hotflip", "epsilon": 0.3}}
         },
         "synonym encoding + freelb": {"train": {**encoding, **freelb}},
+        "synonym encoding + pgd": {"train": {**encoding, "adversarial": {"method": "pgd"}}},
         "r-drop": {"train": {"r_drop": 1.0}},
         "neftune": {"train": {"noise": 5.0}},
         "mixup": {"train": {"mixup": 0.2}},

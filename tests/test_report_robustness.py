@@ -132,11 +132,12 @@ def test_where_nothing_could_be_tried_nothing_is_claimed() -> None:
     assert [tile.label for tile in tiles.tiles] == ["accuracy before"]
 
 
-def test_the_curve_rises_in_steps_to_the_end_of_the_budget() -> None:
+@pytest.mark.parametrize(("budget", "end"), [(2000, 22), (21, 21), (None, 22)])
+def test_the_curve_rises_in_steps_and_ends_soon_after_the_last_find(budget: int | None, end: int) -> None:
     other = replace(WON, enough=20, queries=20)
-    curve = sections({"deepwordbug": [WON, other, HELD, HELD]})[1].blocks[0]
+    curve = sections({"deepwordbug": [WON, other, HELD, HELD]}, budget=budget)[1].blocks[0]
     assert isinstance(curve, Curves)
-    assert curve.series[0].points == ((0, 0.0), (8, 0.0), (8, 0.25), (20, 0.25), (20, 0.5), (2000, 0.5))
+    assert curve.series[0].points == ((0, 0.0), (8, 0.0), (8, 0.25), (20, 0.25), (20, 0.5), (end, 0.5))
 
 
 def test_entities_are_told_before_and_under_attack() -> None:

@@ -10,20 +10,17 @@ from sixfold.report.blocks import (
     Block,
     Cell,
     Column,
-    Curves,
     Details,
     Facts,
     Group,
-    Mark,
     Notice,
     Panels,
     Section,
-    Series,
     Table,
     Text,
     estimate,
 )
-from sixfold.report.robustness import adversarial_text, settled, stairs
+from sixfold.report.robustness import adversarial_text, settled, success
 from sixfold.text.counting import counted
 
 Result = dict[str, Any]
@@ -166,7 +163,10 @@ _SIDE_BY_SIDE = (
 
 
 def _budgets(found: Result) -> Iterator[Block]:
-    charts = [_curves(one, found["budget"]) for one in found["attacks"]]
+    charts = [
+        success(one["name"], {side: one["summaries"][side]["curve"] for side in SIDES}, found["budget"])
+        for one in found["attacks"]
+    ]
     yield Panels(tuple(charts))
     columns = (
         Column("Attack"),
@@ -180,15 +180,6 @@ def _budgets(found: Result) -> Iterator[Block]:
         for first, second in zip(*(one["summaries"][side]["budgets"] for side in SIDES), strict=True)
     ]
     yield Table(columns, tuple(rows), "What an attacker with fewer queries would have reached")
-
-
-def _curves(one: Result, end: int) -> Curves:
-    curves = {side: one["summaries"][side]["curve"] for side in SIDES}
-    # A chart to the end of a budget that no search needs shows nothing.
-    last = min(end, round(1.1 * max([10, *(queries for curve in curves.values() for queries, _ in curve)])))
-    series = tuple(Series(side, tuple(stairs(curve, last))) for side, curve in curves.items())
-    marks = tuple(Mark(most, f"{most:,}") for most in (100, 500) if most < last)
-    return Curves(one["name"], series, "queries a row", "success", marks, percent=True)
 
 
 def _took(found: Result) -> Table:

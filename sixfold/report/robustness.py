@@ -177,10 +177,9 @@ def _entities(attacks: Sequence[Result]) -> Table:
 
 def _budget(header: Result) -> Section:
     attacks: list[Result] = header["attacks"]
-    end = header["budget"] or max((one["summary"]["curve"][-1][0] for one in attacks), default=1)
-    series = tuple(Series(one["name"], tuple(stairs(one["summary"]["curve"], end))) for one in attacks)
-    marks = tuple(Mark(most, f"{most:,}") for most in (100, 500) if most < end)
-    chart = Curves("Success by queries an example", series, "queries", "success", marks, percent=True)
+    chart = success(
+        "Success by queries an example", {one["name"]: one["summary"]["curve"] for one in attacks}, header["budget"]
+    )
     columns = [Column("Attack"), Column("Queries", "count"), Column("Success", "interval"), Column("Accuracy", "range")]
     rows: list[tuple[Cell, ...]] = [
         (one["name"], at["budget"], estimate(at["success"]), estimate(at["under_attack"]))
@@ -191,7 +190,17 @@ def _budget(header: Result) -> Section:
     return Section("Success against budget", (chart, Table(tuple(columns), tuple(rows), caption)), "budget")
 
 
-def stairs(curve: Sequence[Sequence[float]], end: float) -> list[tuple[float, float]]:
+def success(title: str, curves: Mapping[str, Sequence[Sequence[float]]], budget: int | None) -> Curves:
+    """Success against queries by name, no further than a tenth beyond the last find."""
+    # A chart to the end of a budget that no search needs shows nothing.
+    last = round(1.1 * max([10, *(queries for curve in curves.values() for queries, _ in curve)]))
+    end = last if budget is None else min(budget, last)
+    series = tuple(Series(name, tuple(_stairs(curve, end))) for name, curve in curves.items())
+    marks = tuple(Mark(most, f"{most:,}") for most in (100, 500) if most < end)
+    return Curves(title, series, "queries a row", "success", marks, percent=True)
+
+
+def _stairs(curve: Sequence[Sequence[float]], end: float) -> list[tuple[float, float]]:
     """A summary's ``curve`` as points to draw: nothing is gained between two numbers of queries."""
     found: list[tuple[float, float]] = []
     for queries, share in curve:
