@@ -62,7 +62,7 @@ SST2 = {
 DATA: dict[str, dict[str, Any]] = {
     "sst2_glue": SST2,
     "sst2_whole": SST2,
-    "sst2_all": {**SST2, "source": {}},
+    "sst2_all": {**SST2, "source": {"source": "sst2_glue"}},
     "ag_news": {
         "language": "en",
         "source": {"limit": 5_000},
@@ -134,7 +134,7 @@ def ways(name: str) -> dict[str, dict[str, Any]]:
 
 
 def source_of(name: str) -> dict[str, Any]:
-    source = {"sst2_whole": lambda: held_out(WORK), "sst2_all": lambda: "sst2_glue"}.get(name, lambda: name)()
+    source = held_out(WORK) if name == "sst2_whole" else name
     return {"source": source, "allow": ["overlaps", "unseen"], "on_bad": "drop", **DATA[name]["source"]}
 
 
